@@ -195,6 +195,7 @@ pub async fn prepare(
             seen.fields.len()
         ));
     }
+    notes.extend(failing(&seen)?);
     let mut goals = Vec::new();
     for goal in &agent.goals {
         let Some(task) = scout.understand(goal, &spec, &seen, controller).await?.task else {
@@ -233,11 +234,32 @@ pub async fn prepare(
     Ok(Prepared { environment: WithGoals::wrap(environment, goals, last), notes, only })
 }
 
+/// What a person should be told of a world that failed while it was looked at.
+///
+/// # Errors
+/// When it failed in every episode before the second call: no agent can do anything there.
+pub fn failing(seen: &Survey) -> Result<Option<String>> {
+    let Some(why) = seen.failure.as_ref().filter(|_| seen.failed > 0) else { return Ok(None) };
+    if seen.failed >= seen.episodes && seen.calls <= seen.episodes {
+        return Err(Failure::new(
+            Kind::Failure,
+            format!("the world fails at the first call of every episode: {why}"),
+        )
+        .hint("`sojourn environments check AGENT.TOML` plays it alone")
+        .into());
+    }
+    Ok(Some(format!(
+        "the world failed in {} of {}: {why}",
+        seen.failed,
+        output::counted(seen.episodes, "episode")
+    )))
+}
+
 /// The tasks of skills that earlier runs learned in this world. In a trusted world, the words of a skill from outside are no task.
 fn remembered(library: &LibraryState, world: &EnvironmentSpec) -> Vec<TaskSpec> {
     library
         .all_active()
-        .filter(|entry| !entry.is_reflex() && entry.skill.manifest.environment == world.name)
+        .filter(|entry| !entry.is_reflex() && entry.environment() == world.name)
         .filter(|entry| world.untrusted || !entry.skill.manifest.is_untrusted())
         .filter_map(|entry| {
             let manifest = &entry.skill.manifest;

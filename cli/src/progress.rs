@@ -12,6 +12,8 @@ use std::time::{Duration, Instant};
 
 /// Without a terminal, a line at least this often says what a run is busy with.
 const LONGEST_SILENCE: Duration = Duration::from_secs(30);
+/// The column at which the text of a line begins, after its time.
+const INDENT: usize = 9;
 /// How often it is looked at whether such a line is due.
 const LOOK: Duration = Duration::from_secs(1);
 
@@ -39,6 +41,11 @@ fn shown(elapsed: Duration, message: String) -> Bar {
     }
     bar.enable_steady_tick(Duration::from_millis(200));
     Bar::Shown(bar)
+}
+
+/// Whether redrawn lines are on the terminal.
+pub fn is_shown() -> bool {
+    !matches!(*bar(), Bar::None)
 }
 
 /// Keeps the redrawn lines away as long as it lives, so that they do not erase what else is on the terminal.
@@ -123,6 +130,7 @@ impl Progress {
     pub fn say(&self, text: &str) {
         let line =
             format!("{} {}{text}", duration::clock(self.begun.elapsed().as_millis() as i64), self.label);
+        let line = if self.redrawn { output::folded(&line, INDENT) } else { line };
         *self.printed.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
         match &*bar() {
             Bar::Shown(bar) => bar.suspend(|| output::note(line)),
@@ -254,7 +262,7 @@ fn status(stats: &RunStats, achievements: usize, label: &str) -> String {
     let mut text = summary(stats, label, steps);
     let _ = write!(
         text,
-        "\n            achievements: {here} in this episode, {} of {achievements} in all; skills learned: {}",
+        "\n            achievements: {here} here, {} of {achievements} in all; skills: {}",
         stats.first.len(),
         stats.skills.len()
     );
@@ -327,8 +335,8 @@ mod tests {
         stats.generated = (100, 5000);
         assert_eq!(
             status(&stats, 22, ""),
-            "step 1, episode 1 (step 1), choosing a task\n            achievements: 1 in this episode, 1 of 22 in all; \
-             skills learned: 0; 20.0 tokens/s"
+            "step 1, episode 1 (step 1), choosing a task\n            achievements: 1 here, 1 of 22 in all; \
+             skills: 0; 20.0 tokens/s"
         );
     }
 }

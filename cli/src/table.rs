@@ -41,8 +41,16 @@ pub fn whole(table: &mut Table, columns: impl IntoIterator<Item = usize>) {
 
 /// Columns that a text needs beside the other cells of its row.
 const TEXT_COLUMNS: usize = 40;
+/// Columns that a cell needs, if it is not shorter, for its words to be read.
+const CELL_COLUMNS: usize = 12;
 
-/// Prints rows whose last cells are texts. Where a terminal leaves them too little room, each stands below its row.
+/// The terminal's width; `None` where stdout is something else.
+pub fn terminal_width() -> Option<usize> {
+    if output::is_terminal() { new([""]).width().map(usize::from) } else { None }
+}
+
+/// Prints rows whose last cells are texts. Where a terminal leaves them too little room, each stands below its row; where the
+/// rows themselves do not fit, below their first cells.
 ///
 /// # Errors
 /// When stdout cannot be written.
@@ -51,11 +59,11 @@ pub fn print_with_texts<const N: usize>(
     right: &[usize],
     rows: Vec<[String; N]>,
 ) -> io::Result<()> {
-    let width = if output::is_terminal() { new([""]).width() } else { None };
-    output::line(with_texts(columns, right, rows, width.map(usize::from)))
+    output::line(with_texts(columns, right, rows, terminal_width()))
 }
 
-fn with_texts<const N: usize>(
+/// The rows of [`print_with_texts`] for a terminal of this width, or for none.
+pub fn with_texts<const N: usize>(
     columns: [&str; N],
     right: &[usize],
     rows: Vec<[String; N]>,
@@ -85,6 +93,9 @@ fn with_texts<const N: usize>(
         }
         return table.trim_fmt();
     };
+    if used > width {
+        return stacked(&columns[..N - 1], rows.iter().map(<[String; N]>::as_slice), width);
+    }
     let mut shown = String::new();
     let (head, below) = short.split_at(short.match_indices('\n').nth(1).map_or(short.len(), |(at, _)| at));
     shown.push_str(head);
@@ -95,6 +106,22 @@ fn with_texts<const N: usize>(
         }
     }
     shown
+}
+
+/// Each row as its first cell, with the cells of the other columns and the texts that follow them below it.
+fn stacked<'a>(columns: &[&str], rows: impl Iterator<Item = &'a [String]>, width: usize) -> String {
+    let room = width.saturating_sub(5).max(20);
+    let mut lines = Vec::new();
+    for row in rows {
+        lines.extend(row.first().map(|first| first.replace('\n', " ")));
+        let cells = columns.iter().zip(row).skip(1).filter(|(_, cell)| !cell.is_empty());
+        let cells: Vec<String> = cells.map(|(column, cell)| format!("{column}: {cell}")).collect();
+        let texts = row.iter().skip(columns.len());
+        for text in std::iter::once(&cells.join(", ")).chain(texts) {
+            lines.extend(wrapped(text, room).into_iter().map(|line| format!("     {line}")));
+        }
+    }
+    lines.join("\n")
 }
 
 /// The words of a text in lines of at most `width` characters; a longer word is broken.
@@ -120,17 +147,62 @@ fn wrapped(text: &str, width: usize) -> Vec<String> {
     lines
 }
 
-/// Prints a table.
+/// Prints a table. Where a terminal leaves its columns too little room, each row is printed below its first cell.
 ///
 /// # Errors
 /// When stdout cannot be written.
 pub fn print(table: &Table) -> io::Result<()> {
-    output::line(table.trim_fmt())
+    output::line(fitted(table, terminal_width()))
+}
+
+fn fitted(table: &Table, width: Option<usize>) -> String {
+    let widths = table.column_max_content_widths();
+    let needed = widths.iter().enumerate().map(|(at, &wide)| {
+        let wide = usize::from(wide);
+        3 + if at == 0 { wide } else { wide.min(CELL_COLUMNS) }
+    });
+    let needed: usize = needed.sum();
+    let Some(width) = width.filter(|width| needed > *width) else { return table.trim_fmt() };
+    let cells =
+        |row: &comfy_table::Row| row.cell_iter().map(comfy_table::Cell::content).collect::<Vec<String>>();
+    let columns = table.header().map(cells).unwrap_or_default();
+    let columns: Vec<&str> = columns.iter().map(String::as_str).collect();
+    let rows: Vec<Vec<String>> = table.row_iter().map(cells).collect();
+    stacked(&columns, rows.iter().map(Vec::as_slice), width)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::with_texts;
+    use super::{fitted, new, with_texts};
+
+    #[test]
+    fn rows_that_no_terminal_has_room_for_stand_below_their_first_cells() {
+        let rows = || {
+            vec![
+                [
+                    "every_trigger_long_running_operation(duration = 10, steps = 5)",
+                    "writes, network, irreversible",
+                    "ask",
+                    "Demonstrates a long running operation with progress updates, one after each of its steps.",
+                ],
+                ["observe()", "idempotent", "environment", "the present state"],
+            ]
+            .into_iter()
+            .map(|row| row.map(str::to_owned))
+            .collect::<Vec<_>>()
+        };
+        let columns = ["tool", "effects", "policy", "description"];
+        let narrow = with_texts(columns, &[], rows(), Some(80));
+        assert!(narrow.lines().all(|line| line.chars().count() <= 80), "{narrow}");
+        insta::assert_snapshot!("stacked", narrow);
+
+        let mut table = new(columns);
+        table.add_rows(rows());
+        let narrow = fitted(&table, Some(80));
+        assert!(narrow.lines().all(|line| line.chars().count() <= 80), "{narrow}");
+        assert!(narrow.starts_with("every_trigger_long_running_operation(duration"), "{narrow}");
+        assert_eq!(fitted(&table, None).lines().count(), 4, "nothing is broken where there is no terminal");
+    }
 
     #[test]
     fn a_text_that_has_no_room_beside_its_row_stands_below_it() {

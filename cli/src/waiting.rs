@@ -1,6 +1,6 @@
 //! A line that moves while something takes long and nothing is known about how far it is.
 
-use crate::output;
+use crate::{output, progress};
 use indicatif::{ProgressBar, ProgressStyle};
 use sojourn_tools::ToolSource;
 use sojourn_tools::outside::terminal;
@@ -15,7 +15,14 @@ pub async fn for_tools(source: &dyn ToolSource, name: &str, within: Duration) ->
     if let Ok(ready) = tokio::time::timeout(SILENT, &mut settled).await {
         return ready;
     }
-    output::note(format!("waiting up to {} s for the tools of `{name}`", within.as_secs()));
+    let text = format!("waiting up to {} s for the tools of `{name}`", within.as_secs());
+    // A terminal has room for one moving line: a run's own goes on.
+    let _waiting = if progress::is_shown() {
+        output::note(text);
+        None
+    } else {
+        Some(Waiting::on(&text))
+    };
     settled.await
 }
 

@@ -142,7 +142,10 @@ impl Came {
         let counts = [(self.achievements.len(), "achievement"), (self.skills.len(), "skill")];
         let some = counts.into_iter().filter(|(count, _)| *count > 0);
         let counts = some.map(|(count, thing)| counted(count, thing)).collect::<Vec<_>>().join(", ");
-        [Some(counts).filter(|counts| !counts.is_empty()), self.reason.clone()]
+        // A reason may quote what a server answered: lines of it are one here.
+        let reason =
+            self.reason.as_ref().map(|reason| reason.split_whitespace().collect::<Vec<_>>().join(" "));
+        [Some(counts).filter(|counts| !counts.is_empty()), reason]
             .into_iter()
             .flatten()
             .collect::<Vec<_>>()

@@ -60,13 +60,12 @@ impl SkillGraph {
                 }
             })
             .collect();
-        let at: BTreeMap<&str, usize> =
-            nodes.iter().enumerate().map(|(at, node)| (node.name.as_str(), at)).collect();
+        let at: BTreeMap<_, usize> =
+            state.all_active().enumerate().map(|(at, entry)| (entry.id().clone(), at)).collect();
         let mut edges = Vec::new();
         for (caller, entry) in state.all_active().enumerate() {
-            for callee in state.callees(entry).filter_map(|name| at.get(state.resolve(name))) {
-                edges.push((caller, *callee));
-            }
+            let callees = state.callees(entry).filter_map(|name| state.active_in(name, entry.environment()));
+            edges.extend(callees.filter_map(|callee| at.get(callee.id())).map(|callee| (caller, *callee)));
         }
         edges.dedup();
         let name = |at: usize| nodes[at].name.clone();

@@ -7,11 +7,16 @@ use sojourn_tools::arguments_schema;
 
 /// The status of a version, and whether it must be tested again.
 pub fn standing(state: &LibraryState, entry: &Entry) -> String {
-    let active = state.active(&entry.skill.manifest.name).is_some_and(|active| active.id() == entry.id());
+    let active = is_in_use(state, entry);
     match state.stale_callee(entry) {
         Some(_) if active => format!("{}, stale", entry.status),
         _ => entry.status.to_string(),
     }
+}
+
+/// Whether a call of the version's name in its environment runs it.
+fn is_in_use(state: &LibraryState, entry: &Entry) -> bool {
+    state.history(entry.name()).is_some_and(|history| history.is_in_use(entry))
 }
 
 /// The aliases and the names that they stand for.
@@ -49,7 +54,7 @@ pub fn as_json(entry: &Entry, state: &LibraryState) -> Value {
     json!({
         "manifest": manifest,
         "status": entry.status,
-        "active": state.active(&manifest.name).is_some_and(|active| active.id() == entry.id()),
+        "active": is_in_use(state, entry),
         "aliases": aliases(state).into_iter().filter(|(_, name)| *name == manifest.name).map(|(alias, _)| alias).collect::<Vec<_>>(),
         "stale": state.stale_callee(entry),
         "calls_skills": state.callees(entry).collect::<Vec<_>>(),

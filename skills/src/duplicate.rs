@@ -32,16 +32,25 @@ pub(crate) fn judge(
     name: &str,
     into: &str,
     evidence: &[CaseResult],
-) -> Result<(), IllegalEvent> {
+) -> Result<String, IllegalEvent> {
     let different = |reason: &str| IllegalEvent::Different {
         name: name.to_owned(),
         into: into.to_owned(),
         reason: reason.to_owned(),
     };
-    let own = |name: &str| state.history(name).and_then(|history| history.active());
     let unused = |name: &str| IllegalEvent::Unused { name: name.to_owned() };
-    let one = own(name).ok_or_else(|| unused(name))?;
-    let other = own(into).ok_or_else(|| unused(into))?;
+    let history = |name: &str| state.history(name).filter(|history| history.active().is_some());
+    let (ones, others) =
+        (history(name).ok_or_else(|| unused(name))?, history(into).ok_or_else(|| unused(into))?);
+    // Of names with versions of several environments, those of the latest environment that has both are compared.
+    let environments = state.environments_of(name);
+    let both = environments
+        .iter()
+        .find_map(|environment| Some((ones.active_in(environment)?, others.active_in(environment)?)));
+    let (one, other) = match both {
+        Some(both) => both,
+        None => (ones.active().ok_or_else(|| unused(name))?, others.active().ok_or_else(|| unused(into))?),
+    };
     if name == into {
         return Err(different("the names are equal"));
     }
@@ -54,7 +63,7 @@ pub(crate) fn judge(
     if !same_source(&one.skill, &other.skill) && !same_behaviour(other, evidence) {
         return Err(different("their behaviour differs, or was not compared in enough cases"));
     }
-    Ok(())
+    Ok(other.environment().to_owned())
 }
 
 /// Two skills must promise the same before their behaviour is compared.

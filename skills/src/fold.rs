@@ -182,9 +182,9 @@ impl LibraryState {
     }
 
     fn merge(&mut self, name: &str, into: &str, evidence: &[CaseResult]) -> Result<(), IllegalEvent> {
-        duplicate::judge(self, name, into, evidence)?;
+        let environment = duplicate::judge(self, name, into, evidence)?;
         if let Some(history) = self.skills.get_mut(name) {
-            for entry in &mut history.versions {
+            for entry in history.versions.iter_mut().filter(|entry| entry.environment() == environment) {
                 entry.status = Status::Retired;
             }
             history.alias = Some(into.to_owned());
@@ -207,8 +207,9 @@ impl LibraryState {
     /// call `skill`.
     fn check_chain(&self, skill: &Skill, prerequisites: &[SkillId]) -> Result<(), IllegalEvent> {
         let name = &skill.manifest.name;
-        for callee in skill.manifest.calls.iter().filter(|callee| self.skills.contains_key(*callee)) {
-            let active = self.active(callee).map(Entry::id);
+        let environment = skill.manifest.environment.as_str();
+        for callee in skill.manifest.calls.iter().filter(|callee| self.knows(callee, environment)) {
+            let active = self.active_in(callee, environment).map(Entry::id);
             if active.is_none_or(|id| !prerequisites.contains(id)) {
                 return Err(IllegalEvent::UntriedChain { name: name.clone(), callee: callee.clone() });
             }
@@ -222,12 +223,13 @@ impl LibraryState {
     fn roll_back(&mut self, name: &str, to: u32, event: &'static str) -> Result<(), IllegalEvent> {
         let unknown = || IllegalEvent::UnknownVersion { name: name.into(), version: to };
         let history = self.skills.get_mut(name).ok_or_else(unknown)?;
-        let status = history.version(to).ok_or_else(unknown)?.status;
+        let target = history.version(to).ok_or_else(unknown)?;
+        let (status, environment) = (target.status, target.environment().to_owned());
         if status != Status::Admitted {
             return Err(IllegalEvent::WrongStatus { name: name.into(), version: to, status, event });
         }
         for newer in history.versions.iter_mut().skip(to as usize) {
-            if newer.status == Status::Admitted {
+            if newer.status == Status::Admitted && newer.environment() == environment {
                 newer.status = Status::Trial;
             }
         }

@@ -28,6 +28,7 @@ mod case;
 mod check;
 mod compile;
 mod duplicate;
+mod environments;
 mod event;
 pub mod exchange;
 mod fold;

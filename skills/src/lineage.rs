@@ -12,17 +12,15 @@ impl LibraryState {
 
     /// The first callee of `entry` that is not the version used in its trial.
     pub fn stale_callee<'a>(&'a self, entry: &'a Entry) -> Option<&'a str> {
-        let called = entry.skill.manifest.calls.iter().filter(|name| self.skills.contains_key(*name));
         let tried = &entry.report.as_ref()?.prerequisites;
-        called
-            .map(String::as_str)
-            .find(|name| self.active(name).is_none_or(|active| !tried.contains(active.id())))
+        let active = |name: &str| self.active_in(name, entry.environment());
+        self.callees(entry).find(|name| active(name).is_none_or(|active| !tried.contains(active.id())))
     }
 
     /// Names of the library skills that a version calls.
     pub fn callees<'a>(&'a self, entry: &'a Entry) -> impl Iterator<Item = &'a str> {
         let names = entry.skill.manifest.calls.iter().map(String::as_str);
-        names.filter(|name| self.skills.contains_key(*name))
+        names.filter(|name| self.knows(name, entry.environment()))
     }
 
     /// Active skills that call `name` or one of its aliases.

@@ -59,6 +59,11 @@ impl Entry {
         &self.skill.manifest.id
     }
 
+    /// Name of the environment that it was learned in.
+    pub fn environment(&self) -> &str {
+        &self.skill.manifest.environment
+    }
+
     /// Regression cases; if none were recorded, the worlds in which it passed.
     pub fn cases(&self) -> Vec<Case> {
         if self.cases.is_empty()
@@ -87,7 +92,7 @@ impl Entry {
 }
 
 impl History {
-    /// The version called by this name: the latest admitted one.
+    /// The latest admitted version, of whatever environment: what a call runs in the library of one environment.
     pub fn active(&self) -> Option<&Entry> {
         self.versions.iter().rfind(|entry| entry.status == Status::Admitted)
     }
@@ -111,7 +116,7 @@ impl LibraryState {
         let calls = called_names(&draft.source)
             .into_iter()
             .filter(|name| *name != draft.name)
-            .filter(|name| tools.contains(name.as_str()) || self.skills.contains_key(name))
+            .filter(|name| tools.contains(name.as_str()) || self.knows(name, &draft.environment))
             .collect();
         let version = self.next_version(&draft.name);
         Skill::new(draft, compiled, version, calls)
@@ -130,7 +135,7 @@ impl LibraryState {
         let mut calls: Vec<String> = declared
             .into_iter()
             .filter(|name| *name != draft.name)
-            .filter(|name| tools.contains(name.as_str()) || self.skills.contains_key(name))
+            .filter(|name| tools.contains(name.as_str()) || self.knows(name, &draft.environment))
             .collect();
         calls.sort();
         calls.dedup();
@@ -200,9 +205,11 @@ impl LibraryState {
         found
     }
 
-    /// The active version of every name that has one, sorted by name.
+    /// The versions in use: of every name, the latest admitted one of each environment. Sorted by name.
     pub fn all_active(&self) -> impl Iterator<Item = &Entry> {
-        self.skills.values().filter_map(History::active)
+        self.skills
+            .values()
+            .flat_map(|history| history.versions.iter().filter(|entry| history.is_in_use(entry)))
     }
 
     /// Active versions of the library skills among `calls`. A trial must run with them and list them in

@@ -218,7 +218,9 @@ fn recalled(hit: Hit) -> Recalled {
     if let Some(cosine) = hit.why.cosine {
         let _ = write!(why, "cosine {cosine:.2}, ");
     }
-    let _ = write!(why, "bm25 {:.2}, ", hit.why.bm25);
+    // A word that most memories have scores a little below 0; adding 0 makes `-0.00` of that `0.00`.
+    let hundredths = |number: f64| (number * 100.0).round() / 100.0 + 0.0;
+    let _ = write!(why, "bm25 {:.2}, ", hundredths(hit.why.bm25));
     if hit.why.neighbours > 0.0 {
         let _ = write!(why, "beside {:.2}, ", hit.why.neighbours);
     }

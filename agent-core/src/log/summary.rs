@@ -24,14 +24,30 @@ impl LogRecord {
 
 fn started_line(started: &Started) -> String {
     format!(
-        "{} {} with {}; {} skills, {} reflexes, seed {}",
-        started.environment.name,
-        started.environment.version,
+        "{} with {}; {}, {}, seed {}",
+        named(&started.environment.name, &started.environment.version),
         started.model.name,
-        started.library.all_active().count(),
-        started.reflexes.len(),
+        counted(started.library.all_active().count(), "skill"),
+        counted(started.reflexes.len(), "reflex"),
         started.config.seed
     )
+}
+
+/// A name with its version, if it has one.
+fn named(name: &str, version: &str) -> String {
+    format!("{name} {version}").trim_end().to_owned()
+}
+
+/// `1 memory`, `2 memories`, `3 reflexes`, `4 steps`.
+fn counted(count: impl TryInto<u64>, thing: &str) -> String {
+    let count = count.try_into().unwrap_or(u64::MAX);
+    let (stem, ending) = match thing.strip_suffix('y') {
+        Some(stem) if count != 1 => (stem, "ies"),
+        None if count != 1 && thing.ends_with('x') => (thing, "es"),
+        None if count != 1 => (thing, "s"),
+        _ => (thing, ""),
+    };
+    format!("{count} {stem}{ending}")
 }
 
 fn control_line(record: &ControlRecord) -> String {
@@ -91,12 +107,16 @@ fn effect_line(effect: &Effect) -> String {
     match effect {
         Effect::StartEpisode { seed } => format!("start an episode in world {seed}"),
         Effect::Recall { query, limit: 0, tools, .. } => {
-            format!("pick {} tools for \"{}\"", tools.unwrap_or_default(), short(query))
+            format!("pick {} for \"{}\"", counted(tools.unwrap_or_default() as u64, "tool"), short(query))
         }
         Effect::CallTool { call, .. } => format!("call {}", as_javascript(call)),
         Effect::Recall { query, limit, lessons, .. } => {
-            let what = if *lessons { "lessons like" } else { "memories about" };
-            format!("look up {limit} {what} \"{}\"", short(query))
+            let what = if *lessons {
+                format!("{} like", counted(*limit as u64, "lesson"))
+            } else {
+                format!("{} about", counted(*limit as u64, "memory"))
+            };
+            format!("look up {what} \"{}\"", short(query))
         }
         Effect::AskController { purpose, request } => {
             let characters: usize =
@@ -109,20 +129,21 @@ fn effect_line(effect: &Effect) -> String {
             )
         }
         Effect::ObserveStarts { task, seeds } => {
-            format!("observe the starts of {} other episodes of {task}", seeds.len())
+            format!("observe the starts of {} of {task}", counted(seeds.len(), "other episode"))
         }
         Effect::Explore { plan } => {
-            format!("explore {} episodes of {}", plan.seeds.len(), plan.task)
+            format!("explore {} of {}", counted(plan.seeds.len(), "episode"), plan.task)
         }
         Effect::TryCandidates { plan } => {
-            format!("try {} candidates for {} in {} worlds", plan.candidates.len(), plan.task, plan.worlds)
+            let candidates = counted(plan.candidates.len(), "candidate");
+            format!("try {candidates} for {} in {}", plan.task, counted(plan.worlds as u64, "world"))
         }
-        Effect::RetestSkills { skills } => format!("test {} skills again", skills.len()),
+        Effect::RetestSkills { skills } => format!("test {} again", counted(skills.len(), "skill")),
         Effect::TryReflexes { plan } => format!(
-            "try {} candidates for {} in {} practice episodes",
-            plan.candidates.len(),
+            "try {} for {} in {}",
+            counted(plan.candidates.len(), "candidate"),
             plan.name,
-            plan.seeds.len()
+            counted(plan.seeds.len(), "practice episode")
         ),
         Effect::Act { call, max_steps } => format!("{} within {max_steps} steps", as_javascript(call)),
         Effect::ChangeLibrary { change } => format!("library: {}", change.kind()),
@@ -130,7 +151,7 @@ fn effect_line(effect: &Effect) -> String {
         Effect::Consolidate { edits } => consolidation_line(edits),
         Effect::CreditMemories { memories, helped } => {
             let verb = if *helped { "helped" } else { "did not help" };
-            format!("{} recalled lessons {verb}", memories.len())
+            format!("{} {verb}", counted(memories.len(), "recalled lesson"))
         }
         Effect::ReportMilestone { milestone } => milestone_line(milestone),
         Effect::Finish { reason } => format!("finish: {}", reason_line(reason)),
@@ -147,7 +168,8 @@ fn consolidation_line(edits: &[Edit]) -> String {
         .collect();
     let merged = edits.iter().filter(|edit| matches!(edit, Edit::Merge { .. })).count();
     let closed = edits.iter().filter(|edit| matches!(edit, Edit::Close { .. })).count();
-    format!("{} lessons, {merged} merged, {closed} contradicted: {}", texts.len(), short(&texts.join(" / ")))
+    let lessons = counted(texts.len(), "lesson");
+    format!("{lessons}, {merged} merged, {closed} contradicted: {}", short(&texts.join(" / ")))
 }
 
 fn event_line(event: &Event) -> String {
@@ -159,7 +181,7 @@ fn event_line(event: &Event) -> String {
         }
         Event::Recalled { memories, tools } => match memories.first() {
             None if !tools.is_empty() => format!("tools: {}", tools.join(", ")),
-            Some(best) => format!("{} memories, the best: {}", memories.len(), short(&best.text)),
+            Some(best) => format!("{}, the best: {}", counted(memories.len(), "memory"), short(&best.text)),
             None => "no memories".to_owned(),
         },
         Event::ControllerAnswered { reply } => {
@@ -187,9 +209,10 @@ fn event_line(event: &Event) -> String {
             match demonstrations.first() {
                 None => "nothing reached the goal".to_owned(),
                 Some(first) => format!(
-                    "{} episodes reached the goal, {} programs do: {}",
-                    demonstrations.len(),
-                    programs.len(),
+                    "{} reached the goal, {} {}: {}",
+                    counted(demonstrations.len(), "episode"),
+                    counted(programs.len(), "program"),
+                    if programs.len() == 1 { "does" } else { "do" },
                     short(&calls(first))
                 ),
             }
@@ -209,7 +232,8 @@ fn event_line(event: &Event) -> String {
         Event::SkillsRetested { retests } => {
             let results = || retests.iter().flat_map(|retest| &retest.results);
             let passed = results().filter(|result| result.passed).count();
-            format!("{} skills passed {passed} of {} cases", retests.len(), results().count())
+            let skills = counted(retests.len(), "skill");
+            format!("{skills} passed {passed} of {}", counted(results().count(), "case"))
         }
         Event::ReflexesTried { trials } => {
             let gains: Vec<String> = trials
@@ -234,8 +258,8 @@ fn event_line(event: &Event) -> String {
 pub fn acted_line(report: &ActReport) -> String {
     // Writing to a string cannot fail.
     let mut line = match report.skills.last() {
-        Some(skill) => format!("{}: {} steps", skill.name, report.steps),
-        None => format!("{} steps", report.steps),
+        Some(skill) => format!("{}: {}", skill.name, counted(report.steps, "step")),
+        None => counted(report.steps, "step"),
     };
     if report.reflex_steps > 0 {
         let _ = write!(line, " ({} by reflexes)", report.reflex_steps);
@@ -245,7 +269,12 @@ pub fn acted_line(report: &ActReport) -> String {
         let _ = write!(line, "; unlocked {}", names.join(", "));
     }
     if let Some(error) = report.error.as_ref().filter(|_| !report.finished()) {
-        let _ = write!(line, "; {}", short(&error.to_string()));
+        let error = error.to_string();
+        // The end of the episode stops every program, and is told once.
+        let is_the_end = |ending: &Ending| error.ends_with(&ending_words(ending));
+        if !report.ended.as_ref().is_some_and(is_the_end) {
+            let _ = write!(line, "; {}", short(&error));
+        }
     }
     if let Some(ending) = &report.ended {
         let _ = write!(line, "; {}", ending_words(ending));
@@ -256,6 +285,9 @@ pub fn acted_line(report: &ActReport) -> String {
 /// How an episode ended.
 fn ending_words(ending: &Ending) -> String {
     let what = match ending.kind {
+        EndingKind::Succeeded if ending.cause == "the goal was reached" => {
+            return "the goal is reached".to_owned();
+        }
         EndingKind::Succeeded => "the goal is reached",
         EndingKind::Died | EndingKind::TimeUp | EndingKind::Lost => "the episode is over",
     };
@@ -309,7 +341,8 @@ pub fn milestone_line(milestone: &Milestone) -> String {
                 1 => "after 1 round".to_owned(),
                 _ => format!("after {rounds} rounds"),
             };
-            format!("learned {skill}: verified in {passed} of {tried} worlds, {steps:.0} steps, {how}")
+            let steps = if steps.round() == 1.0 { "1 step".to_owned() } else { format!("{steps:.0} steps") };
+            format!("learned {skill}: verified in {passed} of {tried} worlds, {steps}, {how}")
         }
         Milestone::ReflexAdmitted { reflex, figures, .. } => format!(
             "learned the reflex {reflex}: practice episodes of {:.0} steps with it, {:.0} ± {:.0} without; {} and {} of {} ended in death",
@@ -327,10 +360,11 @@ pub fn milestone_line(milestone: &Milestone) -> String {
             format!("{skill} merged into {into}: both do the same")
         }
         Milestone::SkillRetested { skill, passed } => {
-            format!("{skill} passed {passed} cases again after a skill that it calls changed")
+            let cases = counted(*passed as u64, "case");
+            format!("{skill} passed {cases} again after a skill that it calls changed")
         }
         Milestone::TaskDone { task, verified, steps } => {
-            format!("{task} {} in {steps} steps", if *verified { "done" } else { "failed" })
+            format!("{task} {} in {}", if *verified { "done" } else { "failed" }, counted(*steps, "step"))
         }
         Milestone::Nudged { what, times } => {
             format!("did {what} {times} times in a row without a change; the controller was told")
@@ -343,7 +377,9 @@ pub fn milestone_line(milestone: &Milestone) -> String {
             format!("no progress for {}; {then}", duration(*quiet_ms))
         }
         Milestone::EpisodeEnded { cause, achievements, steps } => {
-            format!("episode over after {steps} steps with {achievements} achievements: {cause}")
+            let (steps, achievements) =
+                (counted(*steps, "step"), counted(*achievements as u64, "achievement"));
+            format!("episode over after {steps} with {achievements}: {cause}")
         }
     }
 }
@@ -365,7 +401,7 @@ pub fn reason_line(reason: &FinishReason) -> String {
             format!("no progress for {}; since then it tried {tried}", duration(*quiet_ms))
         }
         FinishReason::Controller { error } => {
-            format!("the controller failed several times in a row: {error}")
+            format!("the controller failed several times in a row: {}", one_line(error, 400))
         }
     }
 }
@@ -392,9 +428,13 @@ pub fn purpose_name(purpose: Purpose) -> &'static str {
 
 /// The text on one line, cut where it gets long.
 pub fn short(text: &str) -> String {
-    const LENGTH: usize = 100;
+    one_line(text, 100)
+}
+
+/// The text on one line of at most `length` characters, and `…` where it is cut.
+fn one_line(text: &str, length: usize) -> String {
     let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    match line.char_indices().nth(LENGTH) {
+    match line.char_indices().nth(length) {
         Some((end, _)) => format!("{}…", &line[..end]),
         None => line,
     }
@@ -408,7 +448,19 @@ fn indent(depth: u32) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::short;
+    use super::{counted, one_line, short};
+
+    #[test]
+    fn one_thing_is_not_told_as_many() {
+        let words = |count: u64| ["step", "memory", "reflex"].map(|thing| counted(count, thing)).join(", ");
+        assert_eq!(words(1), "1 step, 1 memory, 1 reflex");
+        assert_eq!(words(0), "0 steps, 0 memories, 0 reflexes");
+    }
+
+    #[test]
+    fn what_a_server_answered_stays_on_one_line() {
+        assert_eq!(one_line("requires more after `{\n  }\n}`", 400), "requires more after `{ } }`");
+    }
 
     #[test]
     fn long_texts_are_cut_between_characters() {

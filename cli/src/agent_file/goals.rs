@@ -26,6 +26,17 @@ pub struct Goal {
     pub condition: Option<Condition>,
 }
 
+/// What the file may hold for a goal, for its JSON Schema.
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+#[expect(dead_code, reason = "a description of the file; `Goal` reads both forms")]
+pub(super) enum GoalForm {
+    /// The goal in words.
+    Text(String),
+    /// With its name and condition.
+    Table(Goal),
+}
+
 impl Goal {
     /// A goal in words only.
     pub fn new(text: &str) -> Self {

@@ -66,6 +66,7 @@ pub struct AgentFile {
     /// tasks of the environment. `sojourn run --goal` replaces them for one run.
     ///
     /// Default: none. Example: `goals = ["open the door"]`.
+    #[schemars(with = "Vec<goals::GoalForm>")]
     #[serde(default)]
     pub goals: Vec<Goal>,
     /// How a world is looked at before a run, where it documents no tasks or a goal is only words.

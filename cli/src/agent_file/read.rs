@@ -45,7 +45,13 @@ impl AgentFile {
             return Ok(agent);
         }
         let text = std::fs::read_to_string(path).map_err(|error| {
-            unreadable(path, &error).hint("an agent file to start from is examples/crafter/agent.toml")
+            let names = registry.providers().map(sojourn_tools::EnvironmentProvider::name);
+            let nearest = path.to_str().and_then(|name| sojourn_tools::nearest(name, names));
+            let meant = nearest.map(|name| format!("did you mean the environment `{name}`? "));
+            unreadable(path, &error).hint(format!(
+                "{}an agent file to start from is examples/crafter/agent.toml",
+                meant.unwrap_or_default()
+            ))
         })?;
         let directory = path.parent().unwrap_or(Path::new("")).to_owned();
         Self::parse(&text, &path.display().to_string(), &directory, overrides)

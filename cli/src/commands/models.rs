@@ -43,25 +43,24 @@ fn list(models: &[ModelStatus], json: bool) -> Result<()> {
         let models: Vec<_> = models.iter().map(as_json).collect();
         return Ok(output::json(&models)?);
     }
-    let mut table = table::new(["model", "for", "size", "licence", "on this machine", "use"]);
-    table::numbers(&mut table, [2]);
-    for ModelStatus { entry, present, bytes, .. } in models {
+    let rows = models.iter().map(|ModelStatus { entry, present, bytes, .. }| {
         let kind = match entry.kind {
             ModelKind::Chat => "chat",
             ModelKind::Embedding => "embedding",
             ModelKind::Vision => "vision",
             ModelKind::Speech => "speech",
         };
-        table.add_row([
+        [
             format!("{}{}", entry.name, if entry.default { " *" } else { "" }),
             kind.to_owned(),
             output::bytes(entry.asset.bytes),
             entry.licence.id.clone(),
             here(*present, *bytes),
             entry.summary.clone(),
-        ]);
-    }
-    table::print(&table)?;
+        ]
+    });
+    let columns = ["model", "for", "size", "licence", "on this machine", "use"];
+    table::print_with_texts(columns, &[2], rows.collect())?;
     output::note("* the default; fetch a model with `sojourn models pull NAME`");
     Ok(())
 }

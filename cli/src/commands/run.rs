@@ -4,6 +4,7 @@ mod resuming;
 use crate::agent_file::AgentFile;
 use crate::approver::Kept;
 use crate::args::Run;
+use crate::environments::{EnvironmentChoice, EnvironmentDescription};
 use crate::error::{Failure, Kind};
 use crate::goals::{self, Prepared, Scout};
 use crate::home::Home;
@@ -26,9 +27,8 @@ use sojourn_core::{Core, FinishReason, Observer, Outcome, Tools, Totals, now_ms}
 use sojourn_memory::{EventSeq, RunId};
 use sojourn_service::live::Report;
 use sojourn_service::notify::EventKind;
-use sojourn_skills::Origin;
 use sojourn_tools::Unanswered;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -93,14 +93,13 @@ pub async fn supervise(home: Home, run: RunId, args: &Run) -> Result<ExitCode> {
     supervisor::supervise(Work { args: line, once, variables: Vec::new(), task }).await
 }
 
-/// The worker's arguments for every start.
+/// The worker's arguments for every start: without budgets, which a resumed run would take for more than it has.
 fn command_line(args: &Run) -> Vec<String> {
     let mut line = vec!["run".to_owned(), args.agent.to_string_lossy().into_owned()];
     if let Some(seed) = args.seed {
         line.extend(["--seed".to_owned(), seed.to_string()]);
     }
-    let budgets = |assignment: &&String| args.resume.is_some() && is_budget(assignment);
-    for assignment in args.overrides.iter().filter(|assignment| !budgets(assignment)) {
+    for assignment in args.overrides.iter().filter(|assignment| !is_budget(assignment)) {
         line.extend(["--set".to_owned(), assignment.clone()]);
     }
     if let Some(otlp) = &args.otlp {
@@ -118,7 +117,7 @@ fn command_line(args: &Run) -> Vec<String> {
     line
 }
 
-/// The worker's arguments for its first start: a resumed run has the budgets in its log.
+/// The worker's arguments until the run has its first record, which has the budgets.
 fn budgets_of(args: &Run) -> Vec<String> {
     let mut line = Vec::new();
     if let Some(steps) = args.steps {
@@ -131,10 +130,8 @@ fn budgets_of(args: &Run) -> Vec<String> {
     if let Some(by) = &args.by {
         line.extend(["--by".to_owned(), by.clone()]);
     }
-    if args.resume.is_some() {
-        for assignment in args.overrides.iter().filter(|assignment| is_budget(assignment)) {
-            line.extend(["--set".to_owned(), assignment.clone()]);
-        }
+    for assignment in args.overrides.iter().filter(|assignment| is_budget(assignment)) {
+        line.extend(["--set".to_owned(), assignment.clone()]);
     }
     line
 }
@@ -230,6 +227,13 @@ async fn carry_out(home: Home, args: &Run, run: Option<RunId>) -> Result<ExitCod
     if started.config.learning && !practised && resumed.is_none() {
         progress.say("no skills are learned here: trials need `practice = true` in [environment]");
     }
+    let is_site = matches!(&agent.environment, EnvironmentChoice::Described(EnvironmentDescription::Web(_)));
+    let explores = started.environment.exploration.is_some();
+    if started.config.learning && practised && resumed.is_none() && is_site && !explores {
+        progress.say(
+            "the site is not explored: with `explore = true` in [environment] an agent also learns by trying",
+        );
+    }
     if let Some(tools) = &tools {
         let tools = output::counted(tools.toolbox.specs().len(), "tool");
         progress.say(&format!("{tools} besides the environment's"));
@@ -267,7 +271,8 @@ async fn carry_out(home: Home, args: &Run, run: Option<RunId>) -> Result<ExitCod
         )
     })?;
     let stats = progress.stats().clone();
-    let result = RunResult::new(&run, &outcome, &core, &stats, progress.elapsed(), achievements);
+    let ran = logbook::ran(&store, &store.run(run.as_str()).await?).await?;
+    let result = RunResult::new(&run, &outcome, &core, &stats, ran, achievements);
     if args.json {
         output::json(&result)?;
     } else {
@@ -318,7 +323,14 @@ fn conclude(outcome: &Outcome, run: &RunId, args: &Run) -> ExitCode {
             ));
             ExitCode::SUCCESS
         }
-        Outcome::Finished(FinishReason::Controller { .. }) => ExitCode::from(Kind::Failure as u8),
+        Outcome::Finished(FinishReason::Controller { .. }) => {
+            output::note(format!(
+                "the model could not be asked: check `[controller]` of {}; `{} log {run} --errors` shows what came back",
+                args.agent.display(),
+                same_program()
+            ));
+            ExitCode::from(Kind::Failure as u8)
+        }
         _ => ExitCode::SUCCESS,
     }
 }
@@ -341,11 +353,11 @@ struct RunResult {
     skills: Vec<SkillLine>,
     episodes: usize,
     totals: Totals,
-    /// Wall time of this process, in seconds: of a resumed run, without the earlier processes.
+    /// The time that the run ran, in seconds, as its budget counts it: over every resume, without the pauses between them.
     seconds: f64,
 }
 
-/// A skill that the run learned.
+/// A skill that the run learned, as its latest version.
 #[derive(Debug, Serialize)]
 struct SkillLine {
     name: String,
@@ -364,18 +376,20 @@ impl RunResult {
         took: Duration,
         possible: usize,
     ) -> Self {
-        let learned = core.library().histories().flat_map(|(_, history)| &history.versions).filter(|entry| {
-            matches!(&entry.skill.manifest.origin, Origin::Model { run: origin, .. } | Origin::Exploration { run: origin, .. } | Origin::Recipe { run: origin } if *origin == run.as_str())
-        });
-        let skills = learned.map(|entry| {
+        // By its milestones: a fork has learned what the records before it say too.
+        let names: BTreeSet<&str> = stats.skills.iter().map(String::as_str).collect();
+        let versions = |name| core.library().history(name).map(|history| history.versions.as_slice());
+        let latest = names.into_iter().filter_map(|name| Some((name, versions(name)?)));
+        let skills = latest.filter_map(|(name, versions)| {
+            let entry = core.library().active(name).or_else(|| versions.last())?;
             let usage = entry.total_usage();
-            SkillLine {
+            Some(SkillLine {
                 name: entry.skill.manifest.name.clone(),
                 version: entry.skill.manifest.version,
                 status: entry.status.to_string(),
                 successes: usage.successes,
                 uses: usage.successes + usage.failures,
-            }
+            })
         });
         Self {
             run: run.to_string(),

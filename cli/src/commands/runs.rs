@@ -35,24 +35,21 @@ pub async fn runs(home: &Home, args: Reading) -> Result<()> {
             Came::of(&store, run).await?.words(),
         ]);
     }
-    let width = if output::is_terminal() { table::new([""]).width() } else { None };
-    Ok(table::print(&listed(rows, width))?)
+    Ok(output::line(listed(rows, table::terminal_width()))?)
 }
 
 /// The runs as a table. In a narrow window the models make room for what came of the runs.
-fn listed(rows: Vec<[String; 6]>, width: Option<u16>) -> comfy_table::Table {
-    const WITH_MODELS: u16 = 110;
-    const MODEL: usize = 4;
+fn listed(rows: Vec<[String; 6]>, width: Option<usize>) -> String {
+    const WITH_MODELS: usize = 110;
     let heads = ["run (its start, UTC)", "ran", "status", "environment", "model", "what came of it"];
-    let shown = |column: &usize| *column != MODEL || width.is_none_or(|width| width >= WITH_MODELS);
-    let columns: Vec<usize> = (0..heads.len()).filter(shown).collect();
-    let mut table = table::new(columns.iter().map(|&column| heads[column]));
-    table::numbers(&mut table, [1]);
-    table::whole(&mut table, [1, 2]);
-    for row in rows {
-        table.add_row(columns.iter().map(|&column| row[column].clone()));
+    if width.is_none_or(|width| width >= WITH_MODELS) {
+        return table::with_texts(heads, &[1], rows, width);
     }
-    table
+    let [run, ran, status, environment, _, came] = heads;
+    let rows = rows
+        .into_iter()
+        .map(|[run, ran, status, environment, _, came]| [run, ran, status, environment, came]);
+    table::with_texts([run, ran, status, environment, came], &[1], rows.collect(), width)
 }
 
 async fn as_json(store: &Store, run: &RunInfo) -> Result<serde_json::Value> {
@@ -86,9 +83,6 @@ mod tests {
             row("20261123-175900-1a2b", "12 achievements, 3 skills; the time budget is used up"),
             row("20261124-080000-4d5e", ""),
         ];
-        let mut table = listed(rows, Some(80));
-        table.set_content_arrangement(comfy_table::ContentArrangement::Dynamic);
-        table.set_width(80);
-        insta::assert_snapshot!(table.trim_fmt());
+        insta::assert_snapshot!(listed(rows, Some(80)));
     }
 }

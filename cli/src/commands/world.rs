@@ -2,7 +2,7 @@
 
 use crate::agent_file::AgentFile;
 use crate::args::World as Command;
-use crate::goals::Scout;
+use crate::goals::{Scout, failing};
 use crate::home::Home;
 use crate::{output, table};
 use anyhow::Result;
@@ -31,6 +31,7 @@ pub async fn world(home: &Home, command: Command) -> Result<ExitCode> {
     let (scout, progress) = Scout::of_command(&agent, look.seed).await?;
     let survey = scout.look_around(world.as_mut()).await?;
     progress.finish();
+    let failing = failing(&survey)?;
     let documented: BTreeSet<_> = spec.tasks.iter().flat_map(|task| task.goal.paths()).collect();
     let found = survey.tasks(&documented, agent.discover.tasks);
     if look.json {
@@ -51,6 +52,9 @@ pub async fn world(home: &Home, command: Command) -> Result<ExitCode> {
     }
     output::line("")?;
     table::print(&rows)?;
+    if let Some(failing) = failing {
+        output::note(format!("note: {failing}"));
+    }
     Ok(ExitCode::SUCCESS)
 }
 
@@ -59,10 +63,9 @@ fn print_fields(spec: &EnvironmentSpec, survey: &Survey) -> Result<()> {
         output::note(format!("calls are not made at random in `{}`: this is one first state", spec.name));
     } else {
         output::line(format!(
-            "{} {}: {} calls in {}\n",
-            spec.name,
-            spec.version,
-            survey.calls,
+            "{}: {} in {}\n",
+            format!("{} {}", spec.name, spec.version).trim_end(),
+            output::counted(survey.calls, "call"),
             output::counted(survey.episodes, "episode")
         ))?;
     }

@@ -72,7 +72,7 @@ impl RunContext {
         let model = models.controller.model().clone();
         let (library, state) = match plan.library {
             LibraryHandle::OnDisk(library) => {
-                let state = library.state().clone();
+                let state = library.state().of_environment(&environment.spec().name);
                 (Some(*library), state)
             }
             LibraryHandle::InMemory(state) => (None, state),

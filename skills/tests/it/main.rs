@@ -7,6 +7,7 @@
 )]
 
 mod common;
+mod environments;
 mod exchange;
 mod grammar;
 mod library;

@@ -22,6 +22,7 @@ mod minecraft;
 mod orphans;
 mod otlp;
 mod outside_data;
+mod own_worlds;
 mod plugins;
 mod policy;
 #[path = "../../../agent-core/tests/it/record_samples.rs"]

@@ -23,6 +23,10 @@ pub struct Survey {
     pub fields: Vec<StateField>,
     /// What calls changed, the rarest first.
     pub changes: Vec<Change>,
+    /// Episodes that ended because the world failed.
+    pub failed: usize,
+    /// The latest reason for that.
+    pub failure: Option<String>,
     /// First states of episodes, each once.
     #[serde(skip)]
     pub starts: Vec<Value>,
@@ -285,6 +289,6 @@ impl Surveyor {
         };
         let mut changes: Vec<Change> = counts.into_values().map(change).collect();
         changes.sort_by_key(|change| change.times);
-        Survey { episodes, calls, fields: fields.into_fields(), changes, starts }
+        Survey { episodes, calls, fields: fields.into_fields(), changes, failed: 0, failure: None, starts }
     }
 }

@@ -144,6 +144,11 @@ impl Experience {
         self.places.iter().map(|place| &place.features).collect()
     }
 
+    /// How many different calls were made in different states.
+    pub(super) fn tried(&self) -> usize {
+        self.places.iter().map(|place| place.tried.len()).sum()
+    }
+
     /// Whether states hardly ever repeat, so that nothing is learned about them one by one.
     pub(super) fn is_scattered(&self) -> bool {
         self.steps >= 100 && self.news * 10 > self.steps * 6

@@ -33,6 +33,8 @@ use tree::Tree;
 const TRIES: usize = 16;
 /// Seeds in a row whose goal was reached at the first try, after which programs are written.
 const FLUENT: usize = 3;
+/// Episodes in a row in which nothing new could be tried, after which a world without a way to the goal is left.
+const QUIET: usize = 2 * TRIES;
 /// Episodes of a survey with one seed.
 const SURVEYED: usize = 4;
 /// Solved seeds after which programs are written all the same.
@@ -173,9 +175,10 @@ impl<W: PracticeWorld> Game<'_, W> {
     async fn play(mut self) -> Result<Findings, ExplorationError<W::Error>> {
         let reserve = self.left / FOR_PROGRAMS;
         let (mut tries, mut fluent, mut solved) = (0, 0, 0);
+        let (mut quiet, mut known) = (0, 0);
         let mut seed = self.seeds.next();
         while let Some(now) = seed {
-            if self.left <= reserve {
+            if self.left <= reserve || (solved == 0 && quiet >= QUIET) {
                 break;
             }
             tries += 1;
@@ -183,6 +186,9 @@ impl<W: PracticeWorld> Game<'_, W> {
             if self.experience.is_scattered() {
                 return self.search().await;
             }
+            let tried = self.experience.tried();
+            quiet = if tried == known { quiet + 1 } else { 0 };
+            known = tried;
             if !episode.reached {
                 if tries >= TRIES {
                     (tries, fluent) = (0, 0);

@@ -187,3 +187,56 @@ async fn a_program_chooses_what_the_tree_and_the_weights_that_it_was_made_of_cho
         }
     }
 }
+
+/// A world in which every call ends the episode; it counts its episodes.
+#[derive(Clone, Default)]
+struct Cliff(Arc<Mutex<usize>>);
+
+#[async_trait]
+impl PracticeWorld for Cliff {
+    type Error = std::convert::Infallible;
+
+    async fn reset(&mut self, _seed: u64) -> Result<Value, Self::Error> {
+        *self.0.lock().unwrap() += 1;
+        Ok(json!({"x": 0}))
+    }
+
+    async fn call(&mut self, _call: &ToolCall, _max_steps: u32) -> Result<CallResult, Self::Error> {
+        Ok(CallResult { state: json!({"x": 1}), reward: 0.0, succeeded: true, ended: true })
+    }
+
+    async fn run(
+        &mut self,
+        _seed: u64,
+        _program: &Program,
+        _granted: &[String],
+        _max_steps: u32,
+    ) -> Result<RunResult, Self::Error> {
+        Ok(RunResult { before: json!({"x": 0}), after: json!({"x": 1}) })
+    }
+}
+
+#[tokio::test]
+async fn a_world_in_which_nothing_is_left_to_try_is_not_played_to_the_last_episode() {
+    let mut environment = desk();
+    environment.exploration = None;
+    let effects = Effects { write: true, ..Effects::default() };
+    environment.tools =
+        ["left", "right"].map(|name| ToolSpec { effects, ..ToolSpec::new(name, "goes") }).to_vec();
+    let plan = ExplorationPlan {
+        task: "work".into(),
+        seeds: (1..=200).collect(),
+        actions: 5,
+        steps: 50,
+        successes: 3,
+        known_skills: vec![],
+    };
+    let task = task();
+    let explorer =
+        StateExplorer { environment: &environment, task: &task, plan: &plan, sandbox: SANDBOX.clone() };
+    let cliff = Cliff::default();
+    let findings = explorer.play(vec![cliff.clone()]).await.unwrap();
+    assert_eq!(findings, Findings::default());
+    let played = *cliff.0.lock().unwrap();
+    assert!((30..50).contains(&played), "{played} episodes");
+}

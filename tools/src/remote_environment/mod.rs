@@ -123,17 +123,22 @@ struct PeerObservation {
     available: Option<Vec<Value>>,
 }
 
+/// Characters of a wrong value that an error shows.
+const SHOWN: usize = 60;
+
 /// Accepts an ending with a cause, or its kind alone.
 fn ending<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Ending>, D::Error> {
-    #[derive(Deserialize)]
-    #[serde(untagged)]
-    enum Form {
-        Whole(Ending),
-        Kind(EndingKind),
-    }
-    Ok(Option::<Form>::deserialize(deserializer)?.map(|form| match form {
-        Form::Whole(ending) => ending,
-        Form::Kind(kind) => Ending {
+    let value = Value::deserialize(deserializer)?;
+    let wrong = |_| {
+        let shown: String = value.to_string().chars().take(SHOWN).collect();
+        serde::de::Error::custom(format!(
+            "`ended` is {shown}; it may be null, \"died\", \"succeeded\" or \"time_up\", or {{\"kind\": one of these, \"cause\": \"why\"}}"
+        ))
+    };
+    Ok(match &value {
+        Value::Null => None,
+        Value::Object(_) => Some(Ending::deserialize(&value).map_err(wrong)?),
+        _ => Some(EndingKind::deserialize(&value).map_err(wrong)?).map(|kind| Ending {
             kind,
             cause: match kind {
                 EndingKind::Died => "the episode was lost",
@@ -142,8 +147,8 @@ fn ending<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Ending>, 
                 EndingKind::Lost => "the world broke off",
             }
             .to_owned(),
-        },
-    }))
+        }),
+    })
 }
 
 /// Cuts a text to a number of characters.

@@ -204,9 +204,18 @@ impl ProcessPeer {
         })?;
         match answer {
             Ok(answer) => {
-                let observation = serde_json::from_value(answer).map_err(|error| {
-                    lost(client.explain(&format!("its response is not a valid observation: {error}")))
-                })?;
+                let shown = answer.get("state").or_else(|| answer.get("text")).is_some();
+                let observation = serde_json::from_value(answer).map_err(|error| error.to_string());
+                let observation =
+                    observation
+                        .and_then(|read| {
+                            if shown { Ok(read) } else { Err("it has neither `state` nor `text`".into()) }
+                        })
+                        .map_err(|why| {
+                            lost(client.explain(&format!(
+                                "its `{method}` response is not a valid observation: {why}"
+                            )))
+                        })?;
                 self.client = Some(client);
                 Ok(observation)
             }

@@ -8,9 +8,9 @@ use async_trait::async_trait;
 use serde_json::{Map, Value};
 use sojourn_sandbox::Program;
 use sojourn_synthesis::{CallResult, ExplorationError, PracticeWorld, RunResult};
-use sojourn_tools::{Environment, EnvironmentError, Grants, ToolCall};
-use std::sync::Arc;
+use sojourn_tools::{Ending, EndingKind, Environment, EnvironmentError, Grants, ToolCall};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// A practice world with the skills and reflexes of the run.
 pub(super) struct ExploredWorld {
@@ -24,12 +24,28 @@ pub(super) struct ExploredWorld {
 pub(super) struct EpisodeCount {
     begun: Arc<AtomicUsize>,
     most: usize,
+    /// Episodes in which the world failed.
+    failed: Arc<AtomicUsize>,
+    /// The latest reason for that.
+    failure: Arc<Mutex<Option<String>>>,
 }
 
 impl EpisodeCount {
     /// No episode of at most `most`.
     pub(super) fn new(most: usize) -> Self {
-        Self { begun: Arc::default(), most }
+        Self { begun: Arc::default(), most, failed: Arc::default(), failure: Arc::default() }
+    }
+
+    /// Notes an episode that ended because the world failed.
+    fn fail(&self, cause: &str) {
+        self.failed.fetch_add(1, Ordering::Relaxed);
+        *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(cause.to_owned());
+    }
+
+    /// Episodes that ended because the world failed, and the latest reason.
+    pub(super) fn failures(&self) -> (usize, Option<String>) {
+        let failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        (self.failed.load(Ordering::Relaxed), failure)
     }
 
     /// The number of the next episode. Repetitions of an episode, which shorten what was done in it, are not planned; the
@@ -82,6 +98,11 @@ impl PracticeWorld for ExploredWorld {
 
     async fn call(&mut self, call: &ToolCall, max_steps: u32) -> Result<CallResult, ExecutorError> {
         let done = self.executor()?.call_tool(call, max_steps).await?;
+        if let Some(Ending { cause, .. }) =
+            done.ended.as_ref().filter(|ending| ending.kind == EndingKind::Lost)
+        {
+            self.episodes.fail(cause);
+        }
         Ok(CallResult {
             state: done.after,
             reward: done.reward,

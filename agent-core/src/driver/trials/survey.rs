@@ -64,7 +64,8 @@ pub async fn survey(
         achievement: false,
         episodes: None,
     };
-    let worlds = vec![ExploredWorld::new(world, runner, EpisodeCount::new(plan.episodes))];
+    let count = EpisodeCount::new(plan.episodes);
+    let worlds = vec![ExploredWorld::new(world, runner, count.clone())];
     let number = |index| seeds::world(plan.seed, "survey", index as u64);
     let exploration = ExplorationPlan {
         task: task.name.clone(),
@@ -78,5 +79,7 @@ pub async fn survey(
     let enough = |calls: usize| calls >= plan.calls || begun.elapsed() >= plan.time;
     let explorer =
         StateExplorer { environment: spec, task: &task, plan: &exploration, sandbox: sandbox.clone() };
-    Ok(explorer.survey(worlds, enough).await?)
+    let mut survey = explorer.survey(worlds, enough).await?;
+    (survey.failed, survey.failure) = count.failures();
+    Ok(survey)
 }

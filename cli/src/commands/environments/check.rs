@@ -28,11 +28,15 @@ struct Walk {
     seconds: f64,
 }
 
+/// The column at which the actions and the tasks begin.
+const LISTS: usize = 9;
+
 /// Prints what the environment offers, the results of a random walk, and whether repeating the walk gives the same.
 pub async fn check(home: &Home, name: &str, seed: u64, steps: Option<u64>, json: bool) -> Result<ExitCode> {
     let path = Path::new(name);
     let mut world = if path.is_file() {
         let agent = AgentFile::read(home.environments(), path, &[])?;
+        agent.environment.check_reachable().await?;
         agent.open_environment(home.environments()).await?
     } else {
         home.environments().open(name).await?
@@ -65,9 +69,9 @@ pub async fn check(home: &Home, name: &str, seed: u64, steps: Option<u64>, json:
     }
     let tasks: Vec<&str> = spec.tasks.iter().map(|task| task.name.as_str()).collect();
     let mut text = format!(
-        "{} ({})\n{}\n\nactions  {}\ntasks    {}\n\nfirst observation:\n",
+        "{}{}\n{}\n\nactions  {}\ntasks    {}\n\nfirst observation:\n",
         spec.name,
-        spec.version,
+        if spec.version.is_empty() { String::new() } else { format!(" ({})", spec.version) },
         spec.about,
         spec.actions.join(", "),
         if tasks.is_empty() {
@@ -105,7 +109,10 @@ pub async fn check(home: &Home, name: &str, seed: u64, steps: Option<u64>, json:
         first.reward,
         if first.unlocked.is_empty() { "none".to_owned() } else { first.unlocked.join(", ") },
     );
-    output::line(text.trim_end())?;
+    for line in text.trim_end().lines() {
+        let is_list = ["actions  ", "tasks    "].iter().any(|head| line.starts_with(head));
+        output::folding_line(line, if is_list { LISTS } else { 2 })?;
+    }
     Ok(ExitCode::SUCCESS)
 }
 

@@ -4,11 +4,13 @@ mod check;
 
 use crate::args::Environments;
 use crate::home::Home;
+use crate::waiting::Waiting;
 use crate::{output, table};
 use anyhow::Result;
 use serde_json::json;
 use sojourn_tools::Availability;
 use std::process::ExitCode;
+use std::sync::{Mutex, PoisonError};
 
 /// Carries out a command on environments.
 pub async fn environments(home: &Home, command: Environments) -> Result<ExitCode> {
@@ -16,7 +18,15 @@ pub async fn environments(home: &Home, command: Environments) -> Result<ExitCode
         Environments::List { json } => list(home, json)?,
         Environments::Install { name, packages } => {
             let provider = home.environments().named(&name)?;
-            let directory = provider.install(&packages, &output::note).await?;
+            let waiting = Mutex::new(None);
+            let progress = |text: String| {
+                // The line before it ends first: a terminal has room for one.
+                let mut waiting = waiting.lock().unwrap_or_else(PoisonError::into_inner);
+                drop(waiting.take());
+                *waiting = Some(Waiting::on(&text));
+            };
+            let directory = provider.install(&packages, &progress).await?;
+            drop(waiting);
             output::note(format!(
                 "installed in {}; `sojourn run {}` uses it",
                 directory.display(),

@@ -8,6 +8,9 @@ use sojourn_core::{LogRecord, RecordKind};
 use sojourn_memory::{EventSeq, Record, RecordQuery, RunStatus, Store};
 use std::time::Duration;
 
+/// The column at which the text of a line begins.
+const TEXT: usize = 39;
+
 /// The interval at which `--follow` looks for new records.
 const LOOK: Duration = Duration::from_millis(200);
 
@@ -89,11 +92,8 @@ pub async fn timeline(store: &Store, run: &str, args: &Log) -> Result<()> {
                     Some(error) => error.to_string(),
                     None => teller.line(content.as_ref()),
                 };
-                output::line(format!(
-                    "{:>6}  {clock}  {:<19}  {summary}",
-                    record.seq.to_string(),
-                    record.kind
-                ))?;
+                let line = format!("{:>6}  {clock}  {:<19}  {summary}", record.seq.to_string(), record.kind);
+                output::folding_line(&line, TEXT)?;
             }
         }
         if last_look {

@@ -38,8 +38,17 @@ pub async fn offered(home: &Home, worlds: &Worlds) -> Result<Vec<Tool>> {
         let tool = Tool::new(name.to_owned(), about, schema(input));
         if worlds.is_simulated(&manifest.environment) { read_only(tool) } else { acting(tool) }
     };
-    let callable = library.callables().filter(|(_, entry)| worlds.has(&entry.skill.manifest.environment));
-    Ok(callable.map(tool).collect())
+    let names = library.callables().map(|(name, _)| name);
+    Ok(names.filter_map(|name| Some((name, callable(&library, worlds, name)?))).map(tool).collect())
+}
+
+/// The version of a skill that can be called here: that of the agent file's environment, or the latest whose world can be opened.
+fn callable<'a>(library: &'a LibraryState, worlds: &Worlds, name: &str) -> Option<&'a sojourn_skills::Entry> {
+    let environments = library.environments_of(name);
+    let own = worlds.own_name().filter(|own| environments.contains(own));
+    let environment =
+        own.or_else(|| environments.iter().copied().find(|environment| worlds.has(environment)))?;
+    library.active_in(name, environment)
 }
 
 /// Runs a skill in a fresh world, and returns its calls and the result.
@@ -51,8 +60,9 @@ pub async fn call(
     mut args: Map<String, Value>,
 ) -> Result<Value> {
     let library = library(home).await?;
-    let entry = library.active(name).with_context(|| format!("there is no tool `{name}`"))?;
+    let entry = callable(&library, worlds, name).with_context(|| format!("there is no tool `{name}`"))?;
     let manifest = &entry.skill.manifest;
+    let library = library.of_environment(&manifest.environment);
     let own = manifest.parameters.iter().any(|parameter| parameter.name == "seed");
     let seed = if own { SEED } else { args.remove("seed").and_then(|seed| seed.as_u64()).unwrap_or(SEED) };
     let args = with_defaults(&manifest.parameters, args);

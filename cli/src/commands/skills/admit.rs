@@ -5,6 +5,7 @@ use super::test::{SkillTester, case_line, progress};
 use crate::args::{SkillTest, Target};
 use crate::error::{Failure, Kind};
 use crate::home::Home;
+use crate::waiting::Waiting;
 use crate::worlds::Worlds;
 use crate::{environments, output};
 use anyhow::Result;
@@ -70,8 +71,8 @@ pub async fn admit(home: &Home, args: &SkillTest) -> Result<ExitCode> {
 
 /// The latest version of every name without an active version, where it is a draft or on trial.
 fn drafts(state: &LibraryState) -> Vec<SkillId> {
-    let names = state.histories().filter(|(name, _)| state.active(name).is_none());
-    let latest = names.filter_map(|(_, history)| history.versions.last());
+    let latest = state.histories().filter_map(|(_, history)| history.versions.last());
+    let latest = latest.filter(|entry| state.active_in(entry.name(), entry.environment()).is_none());
     let waiting = latest.filter(|entry| matches!(entry.status, Status::Draft | Status::Trial));
     waiting.map(|entry| entry.id().clone()).collect()
 }
@@ -122,14 +123,19 @@ async fn attempt(home: &Home, library: &mut Library, id: &SkillId, args: &SkillT
             progress(line);
         }
     };
-    say(&format!("{}, version {}", tried.name, tried.version));
-    let unused = state.callees(entry).find(|name| state.active(name).is_none());
+    let title = format!("{}, version {}", tried.name, tried.version);
+    say(&title);
+    // What is printed may go to a program, while a person waits.
+    let _waiting =
+        (output::is_watched() && !output::is_terminal()).then(|| Waiting::on(&format!("trying {title}")));
+    let unused = state.callees(entry).find(|name| state.active_in(name, entry.environment()).is_none());
     let worlds = Worlds::of(home, args.agent.as_deref()).await?;
     let manifest = &entry.skill.manifest;
     let trusted = manifest.origin != Origin::Imported
         || worlds.own_name() == Some(manifest.environment.as_str())
         || environments::is_trusted(home.environments(), &manifest.environment, args.environment.as_deref())?;
-    let mut tester = SkillTester::open(worlds, &state, !args.no_reflex).await?;
+    let own = state.of_environment(entry.environment());
+    let mut tester = SkillTester::open(worlds, &own, entry.environment(), !args.no_reflex).await?;
     let event = match unused {
         Some(callee) => Err(format!("`{callee}`, which it calls, is not active")),
         None if !trusted => Err(format!(

@@ -57,7 +57,9 @@ pub async fn rolled_back(home: &Home, name: &str, to: Option<u32>) -> Result<(Li
     let mut library = open(home).await?;
     super::find(library.state(), &Target { name: name.to_owned(), version: to })?;
     let before = library.state().history(name).and_then(|history| {
+        let environment = history.active()?.environment();
         let admitted = history.versions.iter().filter(|entry| entry.status == Status::Admitted);
+        let admitted = admitted.filter(|entry| entry.environment() == environment);
         admitted.rev().nth(1).map(|entry| entry.skill.manifest.version)
     });
     let to = to.or(before).ok_or_else(|| {
@@ -76,7 +78,8 @@ pub async fn merge(home: &Home, name: &str, into: &str, json: bool) -> Result<()
     let other = super::find(library.state(), &target(into))?.clone();
     let mut evidence = Vec::new();
     if !same_source(&one.skill, &other.skill) {
-        evidence = SkillTester::open(Worlds::of(home, None).await?, library.state(), true)
+        let state = library.state().of_environment(one.environment());
+        evidence = SkillTester::open(Worlds::of(home, None).await?, &state, one.environment(), true)
             .await?
             .cases(&one.skill, &other.cases(), |_, _| ())
             .await?;

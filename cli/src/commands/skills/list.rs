@@ -23,8 +23,26 @@ pub fn list(state: &LibraryState, all: bool, json: bool, home: &Home) -> Result<
         ));
         return Ok(());
     }
+    let mut environments: Vec<&str> = entries.iter().map(|entry| entry.environment()).collect();
+    environments.sort_unstable();
+    environments.dedup();
+    for (at, environment) in environments.iter().enumerate() {
+        if environments.len() > 1 {
+            output::line(format!("{}in {environment}:", if at > 0 { "\n" } else { "" }))?;
+        }
+        let own = entries.iter().filter(|entry| entry.environment() == *environment);
+        print(state, own.copied())?;
+    }
+    for (alias, name) in aliases(state) {
+        output::line(format!("{alias} is an alias of {name}"))?;
+    }
+    Ok(())
+}
+
+/// Prints the skills of one environment.
+fn print<'a>(state: &LibraryState, entries: impl Iterator<Item = &'a Entry>) -> Result<()> {
     let columns = ["skill", "version", "status", "succeeded", "deaths", "steps/use", "description"];
-    let rows = entries.into_iter().map(|entry| {
+    let rows = entries.map(|entry| {
         let (manifest, usage) = (&entry.skill.manifest, entry.total_usage());
         let uses = usage.uses();
         [
@@ -37,9 +55,5 @@ pub fn list(state: &LibraryState, all: bool, json: bool, home: &Home) -> Result<
             manifest.description.clone(),
         ]
     });
-    table::print_with_texts(columns, &[1, 4, 5], rows.collect())?;
-    for (alias, name) in aliases(state) {
-        output::line(format!("{alias} is an alias of {name}"))?;
-    }
-    Ok(())
+    Ok(table::print_with_texts(columns, &[1, 4, 5], rows.collect())?)
 }

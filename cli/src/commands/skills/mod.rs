@@ -52,6 +52,16 @@ pub async fn state(home: &Home) -> Result<LibraryState> {
     Ok(library.map(|library| library.state().clone()).unwrap_or_default())
 }
 
+/// The version of a skill that is in use in the environment `wanted`. Without one, or if none is, the one in use elsewhere.
+///
+/// # Errors
+/// When no version of the skill is in use.
+pub fn in_use<'a>(state: &'a LibraryState, name: &str, wanted: Option<&str>) -> Result<&'a Entry> {
+    let own = wanted.and_then(|environment| state.active_in(name, environment));
+    own.or_else(|| state.active(name))
+        .ok_or_else(|| Failure::new(Kind::NotFound, format!("no version of `{name}` is active")).into())
+}
+
 /// A version of a skill; without a number the active one, else the latest.
 pub fn find<'a>(state: &'a LibraryState, target: &Target) -> Result<&'a Entry> {
     let name = target.name.as_str();

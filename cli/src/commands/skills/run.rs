@@ -13,12 +13,17 @@ use std::process::ExitCode;
 /// Runs one skill in a fresh world, and prints its calls and the result.
 pub async fn run(home: &Home, library: &LibraryState, args: SkillRun) -> Result<ExitCode> {
     let target = Target { name: args.name.clone(), version: None };
-    let manifest = &super::find(library, &target)?.skill.manifest;
+    super::find(library, &target)?;
     check_active(library, &args.name)?;
-    let call = ToolCall { name: manifest.name.clone(), args: arguments(&manifest.parameters, &args.args)? };
     let worlds = Worlds::of(home, args.agent.as_deref()).await?;
-    let name = args.environment.as_deref().or(worlds.own_name()).unwrap_or(&manifest.environment);
-    let environment = worlds.open(name).await?;
+    let wanted = args.environment.as_deref().or(worlds.own_name());
+    let entry = super::in_use(library, &args.name, wanted)?;
+    if let Some(wanted) = wanted.filter(|wanted| *wanted != entry.environment()) {
+        output::note(format!("`{}` was learned in `{}`, not in `{wanted}`", args.name, entry.environment()));
+    }
+    let (library, manifest) = (&library.of_environment(entry.environment()), &entry.skill.manifest);
+    let call = ToolCall { name: manifest.name.clone(), args: arguments(&manifest.parameters, &args.args)? };
+    let environment = worlds.open(wanted.unwrap_or(&manifest.environment)).await?;
 
     let sandbox = session::sandbox().await?;
     let outcome = run_once(&sandbox, library, environment, args.seed, &call, args.steps).await?;

@@ -72,6 +72,13 @@ pub fn heading(state: &LibraryState, entry: &Entry) -> Result<()> {
     output::line(signature(&manifest.name, &manifest.parameters))?;
     output::line(format!("  {}", manifest.description))?;
     field("version", &format!("{} of {versions}, {}", manifest.version, standing(state, entry)))?;
+    field("learned in", entry.environment())?;
+    let elsewhere = state.environments_of(&manifest.name);
+    for other in elsewhere.into_iter().filter(|other| *other != entry.environment()) {
+        if let Some(active) = state.active_in(&manifest.name, other) {
+            field("", &format!("version {} is in use in {other}", active.skill.manifest.version))?;
+        }
+    }
     let aliases: Vec<&str> = aliases(state)
         .into_iter()
         .filter(|(_, name)| *name == manifest.name)

@@ -45,14 +45,15 @@ struct Line {
 }
 
 impl SkillTester {
-    /// Prepares the skills of a library, and the reflexes that come with the environment of `worlds` or of the first skill.
-    pub async fn open(worlds: Worlds, state: &LibraryState, reflexes: bool) -> Result<Self> {
-        let first = state.histories().flat_map(|(_, history)| &history.versions).next();
-        let first = first.map(|entry| entry.skill.manifest.environment.as_str());
-        let more = match worlds.own_name().or(first) {
-            Some(environment) if reflexes => worlds.reflexes(environment)?,
-            _ => Vec::new(),
-        };
+    /// Prepares the skills of the library of `environment`, and the reflexes that come with that environment.
+    pub async fn open(
+        worlds: Worlds,
+        state: &LibraryState,
+        environment: &str,
+        reflexes: bool,
+    ) -> Result<Self> {
+        let environment = worlds.own_name().unwrap_or(environment);
+        let more = if reflexes { worlds.reflexes(environment)? } else { Vec::new() };
         let limits = RunConfig::default().actor.limits;
         let trials = StandaloneTrials::new(session::sandbox().await?, state, reflexes, &more, limits).await?;
         Ok(Self { trials, environment: None, worlds })
@@ -115,15 +116,27 @@ pub async fn test(home: &Home, args: &SkillTest) -> Result<ExitCode> {
     let state = library.as_ref().map(|library| library.state().clone()).unwrap_or_default();
     let worlds = Worlds::of(home, args.agent.as_deref()).await?;
     let entries: Vec<&Entry> = if let Some(name) = &args.name {
-        vec![super::find(&state, &Target { name: name.clone(), version: args.version })?]
+        let found = super::find(&state, &Target { name: name.clone(), version: args.version })?;
+        let own = worlds.own_name().filter(|_| args.version.is_none());
+        vec![own.and_then(|environment| state.active_in(name, environment)).unwrap_or(found)]
     } else {
         let fits =
             |entry: &&Entry| worlds.own_name().is_none_or(|name| name == entry.skill.manifest.environment);
         state.all_active().filter(|entry| !entry.is_reflex()).filter(fits).collect()
     };
-    let mut tester = SkillTester::open(worlds, &state, !args.no_reflex).await?;
+    let mut tester: Option<(SkillTester, &str)> = None;
     let mut reports = Vec::new();
     for entry in entries {
+        let opened = tester.take().filter(|(_, environment)| *environment == entry.environment());
+        let (tester, _) = match opened {
+            Some(opened) => tester.insert(opened),
+            None => {
+                let own = state.of_environment(entry.environment());
+                let opened =
+                    SkillTester::open(worlds.clone(), &own, entry.environment(), !args.no_reflex).await?;
+                tester.insert((opened, entry.environment()))
+            }
+        };
         if !args.json {
             let manifest = &entry.skill.manifest;
             let title = signature(&manifest.name, &manifest.parameters);
@@ -139,7 +152,8 @@ pub async fn test(home: &Home, args: &SkillTest) -> Result<ExitCode> {
             .await?;
         let mut tested = Tested::new(entry, &cases, &results);
         if args.renew && state.stale_callee(entry).is_some() && tested.failed == 0 && tested.passed > 0 {
-            let prerequisites = state.prerequisites(&entry.skill.manifest.calls);
+            let own = state.of_environment(entry.environment());
+            let prerequisites = own.prerequisites(&entry.skill.manifest.calls);
             let event = LibraryEvent::Retested { id: entry.id().clone(), results, prerequisites };
             if let Some(library) = &mut library {
                 change::record(library, &event).await?;

@@ -79,13 +79,13 @@ async fn list_plugin(directory: &Path, json: bool) -> Result<()> {
 
 /// Prints the tools of an environment and of tool sources.
 fn print(own: &[(&ToolSpec, &str)], others: &[ToolSpec], policy: &Policy) -> Result<()> {
-    let mut table = table::new(["tool", "effects", "policy", "description"]);
+    let mut rows = Vec::new();
     let row = |spec: &ToolSpec, verdict: &str| {
         let called = signature(&spec.name, &spec.parameters);
         [called, effects(spec.effects), verdict.to_owned(), spec.description.clone()]
     };
     for (spec, verdict) in own {
-        table.add_row(row(spec, verdict));
+        rows.push(row(spec, verdict));
     }
     for spec in others {
         let verdict = match policy.decide(spec, &Map::new(), false).verdict {
@@ -93,9 +93,9 @@ fn print(own: &[(&ToolSpec, &str)], others: &[ToolSpec], policy: &Policy) -> Res
             PolicyVerdict::Ask => "ask",
             PolicyVerdict::Deny => "deny",
         };
-        table.add_row(row(spec, verdict));
+        rows.push(row(spec, verdict));
     }
-    Ok(table::print(&table)?)
+    Ok(table::print_with_texts(["tool", "effects", "policy", "description"], &[], rows)?)
 }
 
 fn effects(effects: Effects) -> String {
