@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 #[serde(deny_unknown_fields)]
 pub struct HearSettings {
     /// The model that writes speech down, from `sojourn models list --kind speech`, or a folder with `model.bin`, `config.json` and
-    /// `vocabulary.txt` or `vocabulary.json`: a Whisper model as CTranslate2 stores it, in 16- or 32-bit floats. Default: the
+    /// `vocabulary.txt` or `vocabulary.json`: a Whisper model as `CTranslate2` stores it, in 16- or 32-bit floats. Default: the
     /// default one of its kind.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model: Option<String>,

@@ -202,6 +202,7 @@ pub mod tests {
             calls: vec!["collect_drink()".to_owned(), "interact()".to_owned()].into(),
             memories: vec!["Water is found by walking west for a while.".to_owned()].into(),
             ending: Vec::new().into(),
+            picture: None,
             failure: false,
             achievement: true,
             death: false,
