@@ -138,7 +138,7 @@ async fn questions_without_a_time_do_not_hide_those_whose_time_is_over() {
         store.expired_approvals(now_ms, limit).await.unwrap().into_iter().map(|one| one.id).collect()
     };
     assert_eq!(expired(9, 3).await, []);
-    assert_eq!(expired(20, 1).await, [early.id.clone()]);
+    assert_eq!(expired(20, 1).await, std::slice::from_ref(&early.id));
     assert_eq!(expired(20, 3).await, [early.id.clone(), late.id]);
     assert_eq!(store.count_pending_approvals().await.unwrap(), 7);
     assert!(store.answer_approval(&early.id, true, "a person", 2).await.unwrap());
@@ -152,7 +152,7 @@ async fn a_run_of_any_name_keeps_no_home_from_being_opened() {
     for name in ["open", "home", "daemon", "collector"] {
         writers.push(store.create_run(NewRun::new(run(name), "", "")).await.unwrap());
     }
-    let opened = tokio::time::timeout(std::time::Duration::from_secs(60), Store::open(home.path())).await;
+    let opened = tokio::time::timeout(std::time::Duration::from_mins(1), Store::open(home.path())).await;
     assert!(opened.is_ok_and(|opened| opened.is_ok()), "a run's lock is taken for that of opening");
 }
 

@@ -165,7 +165,7 @@ impl PeerObservation {
             // A world that only talks: its words are all that a skill can read.
             self.state.insert("text".to_owned(), text.as_str().into());
         }
-        for text in &mut self.text {
+        if let Some(text) = &mut self.text {
             shorten(text, MAX_TEXT);
         }
         for text in self.failed.iter_mut().chain(self.ended.iter_mut().map(|ending| &mut ending.cause)) {
