@@ -90,7 +90,12 @@ class ManualClock {
     this.calls = 0;
     if (next.repeats) next.at = this.now + next.every;
     else this.timers.delete(next.id);
-    next.callback(...next.args);
+    try {
+      next.callback(...next.args);
+    } catch (error) {
+      // A stray error of a library ends nothing else.
+      process.stderr.write(`timer: ${error?.stack ?? error}\n`);
+    }
     return true;
   }
 

@@ -18,7 +18,7 @@ function settings(args) {
   const known = { server: null, version: null, undocumented: false };
   for (let at = 0; at < args.length; at++) {
     const name = args[at].replace(/^--/, '');
-    if (known[name] === undefined || name === args[at]) throw new Error(`unknown argument \`${args[at]}\`; known are --server, --version, --undocumented`);
+    if (!Object.hasOwn(known, name) || name === args[at]) throw new Error(`unknown argument \`${args[at]}\`; known are --server, --version, --undocumented`);
     known[name] = name === 'undocumented' ? true : args[++at];
     if (known[name] === undefined) throw new Error(`--${name} needs a value`);
   }
@@ -39,7 +39,7 @@ function main() {
   clock.install();
   const { World } = require('./world');
   const { describe } = require('./describe');
-  const world = new World(clock, { server, version });
+  const world = new World(clock, { server, version, undocumented });
   for (const event of ['uncaughtException', 'unhandledRejection']) {
     // A library's stray error ends neither the world nor the episode; what waits for it runs into its time limit.
     process.on(event, (error) => process.stderr.write(`${event}: ${error?.stack ?? error}\n`));

@@ -9,8 +9,8 @@ const documents = require('./documents');
 
 class World {
   /** `server` is a host and port of a server elsewhere, or null for the small world. */
-  constructor(clock, { server = null, version = null } = {}) {
-    Object.assign(this, { clock, server, version });
+  constructor(clock, { server = null, version = null, undocumented = false } = {}) {
+    Object.assign(this, { clock, server, version, undocumented });
     this.tasks = documents.tasks();
     this.small = null;
     this.player = null;
@@ -38,7 +38,8 @@ class World {
       client.setSocket(small.connect());
       setTimeout(() => client.emit('connect'), 50);
     };
-    const player = await Player.join({ connect, version: VERSION, checkTimeoutInterval: 1e9 });
+    const joined = Player.join({ connect, version: VERSION, checkTimeoutInterval: 1e9 });
+    const player = await inTime(joined, 120, 'the small world does not let the player in');
     player.cause = () => small.cause();
     return player;
   }
@@ -47,10 +48,8 @@ class World {
   async visit() {
     const { host, port } = this.server;
     try {
-      return await Promise.race([
-        Player.join({ host, port, version: this.version ?? false, respawn: true }),
-        new Promise((_, reject) => { setTimeout(() => reject(new Error('it does not answer within 30 s')), 30000).unref(); }),
-      ]);
+      const joined = Player.join({ host, port, version: this.version ?? false, respawn: true });
+      return await inTime(joined, 30, 'it does not answer within 30 s');
     } catch (error) {
       throw new Error(`cannot play on ${host}:${port}: ${advice(error)}`);
     }
@@ -76,7 +75,8 @@ class World {
     if (failed === null) this.count(name, args);
     const now = player.ended?.kind === 'lost' ? this.last : this.state();
     const unlocked = this.achievements(now);
-    return { state: now, text: observe.text(now), reward: unlocked.length, unlocked, failed, ended: player.ended };
+    const named = this.undocumented ? [] : unlocked;
+    return { state: now, text: observe.text(now), reward: unlocked.length, unlocked: named, failed, ended: player.ended };
   }
 
   /** Carries an action out; returns why it failed, or null. */
@@ -116,6 +116,17 @@ class World {
     const fresh = this.tasks.filter((task) => !this.unlocked.has(task.name) && reached(task)).map((task) => task.name);
     for (const name of fresh) this.unlocked.add(name);
     return fresh;
+  }
+}
+
+/** The value of a promise, unless it takes longer than so many seconds. */
+async function inTime(promise, seconds, message) {
+  let timer;
+  const late = new Promise((_, reject) => { timer = setTimeout(() => reject(new Error(message)), seconds * 1000); });
+  try {
+    return await Promise.race([promise, late]);
+  } finally {
+    clearTimeout(timer);
   }
 }
 

@@ -125,6 +125,7 @@ async function placeItem(run, player, { item: name }) {
 
 async function useChest(run, player, { do: what, item: name, count }) {
   const { bot } = player;
+  if (what !== 'look' && !bot.registry.itemsByName[name]) throw new Failure(`no item is named ${name}`);
   const block = await approach(run, player, 'chest');
   const chest = await run.within(100, bot.openContainer(block), 'opening the chest');
   player.chest = Object.fromEntries(chest.containerItems().map((item) => [item.name, 0]));

@@ -1,8 +1,6 @@
 'use strict';
 // A player's body: health, hunger, breath, falls, burns, eating.
 
-const { Vec3 } = require('vec3');
-
 const EAT_TICKS = 32;
 // Ticks that a breath lasts.
 const BREATH = 300;
@@ -126,4 +124,4 @@ class Body {
   }
 }
 
-module.exports = { Body, Vec3 };
+module.exports = { Body };

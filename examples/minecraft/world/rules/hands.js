@@ -8,8 +8,6 @@ const FACES = [[0, -1, 0], [0, 1, 0], [0, 0, -1], [0, 0, 1], [-1, 0, 0], [1, 0, 
 const OPENS = ['crafting_table', 'furnace', 'chest'];
 // Blocks that give way to one that is placed there.
 const REPLACEABLE = ['air', 'cave_air', 'water', 'lava', 'grass', 'tall_grass'];
-// Items that become another block than the one of their name.
-const PLACES = { oak_sapling: 'oak_sapling' };
 const NEEDS_GROUND = ['oak_sapling', 'torch'];
 // A dig may be announced this many milliseconds early: the last tick is under way.
 const TOLERANCE = 60;
@@ -106,7 +104,7 @@ class Hands {
       return;
     }
     const item = this.held();
-    const name = item && (PLACES[item.name] ?? item.name);
+    const name = item?.name;
     const at = REPLACEABLE.includes(block.name) ? against : against.plus(FACES[direction]);
     const there = this.ground.name(at);
     const solid = this.serv.registry.blocksByName[name]?.boundingBox === 'block';

@@ -65,7 +65,7 @@ class Knowledge {
     return this.drops(blockName, this.leastTool(blockName), () => 0.999)[0]?.[0];
   }
 
-  /** Recipes of an item, those of the items at hand first. */
+  /** The recipes of an item. */
   recipes(itemName) {
     const item = this.item(itemName);
     return item === undefined ? [] : this.Recipe.find(item.id, null);
