@@ -18,7 +18,8 @@ pub async fn hear(args: &Hear) -> Result<ExitCode> {
     let heard = tokio::task::spawn_blocking(move || -> Result<(Vec<Segment>, u64)> {
         let failed = |error: EarError| match error {
             EarError::Sound(SoundError::Unreadable { .. }) => {
-                let kind = if path.exists() || path == Path::new("-") { Kind::Failure } else { Kind::NotFound };
+                let kind =
+                    if path.exists() || path == Path::new("-") { Kind::Failure } else { Kind::NotFound };
                 Failure::new(kind, error.to_string())
             }
             error => Failure::new(Kind::Failure, format!("cannot hear `{}`: {error}", path.display())),
