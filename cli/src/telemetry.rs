@@ -25,8 +25,9 @@ impl Telemetry {
     /// When `otlp` is not an HTTP address.
     pub fn start(verbose: u8, otlp: Option<&str>) -> Result<Self> {
         let default = match verbose {
-            // The environment that used a browser reports its death. A browser that lacks protection is told of.
-            0 => "error,sojourn_browser=warn,chromiumoxide=off",
+            // The environment that used a browser reports its death, and what decodes a sound returns its errors. A browser that
+            // lacks protection is told of.
+            0 => "error,sojourn_browser=warn,chromiumoxide=off,symphonia=off",
             1 => "info",
             2 => "debug",
             _ => "trace",

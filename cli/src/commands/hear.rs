@@ -16,12 +16,13 @@ pub async fn hear(args: &Hear) -> Result<ExitCode> {
     let files = ears::files(args.model.as_deref(), !args.speech)?;
     let (path, writes, json) = (args.file.clone(), !args.speech, args.json);
     let heard = tokio::task::spawn_blocking(move || -> Result<(Vec<Segment>, u64)> {
-        let failed = |error: EarError| {
-            let kind = match error {
-                EarError::Sound(SoundError::Unreadable { .. }) if !path.exists() => Kind::NotFound,
-                _ => Kind::Failure,
-            };
-            Failure::new(kind, format!("cannot hear `{}`: {error}", path.display()))
+        let failed = |error: EarError| match error {
+            EarError::Sound(SoundError::Unreadable { .. }) => {
+                let kind =
+                    if path.exists() || path == Path::new("-") { Kind::Failure } else { Kind::NotFound };
+                Failure::new(kind, error.to_string())
+            }
+            error => Failure::new(Kind::Failure, format!("cannot hear `{}`: {error}", path.display())),
         };
         let mut sound = open(&path).map_err(|error| failed(error.into()))?;
         let ears = Ears::open(&files, writes).map_err(failed)?;

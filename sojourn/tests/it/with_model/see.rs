@@ -93,3 +93,20 @@ fn a_run_reads_a_picture_and_replays_without_the_model() {
     text(there, false, &["log", "media", "latest", picture["handle"].as_str().unwrap(), "--out", "copy.png"]);
     assert_eq!(std::fs::read(there.join("copy.png")).unwrap(), std::fs::read(scan()).unwrap());
 }
+
+#[test]
+fn a_picture_is_most_similar_to_itself() {
+    let here = tempfile::tempdir().unwrap();
+    let other = scan().with_file_name("letter.png");
+    let similar = |other: &Path| {
+        sojourn(here.path(), true, &["see", scan().to_str().unwrap(), "--similar", other.to_str().unwrap()])
+    };
+    let same = similar(&scan());
+    if String::from_utf8_lossy(&same.stderr).contains("is not on this machine") {
+        skipped("the model dinov2-small was not pulled");
+        return;
+    }
+    let number = |output: &Output| String::from_utf8_lossy(&output.stdout).trim().parse::<f32>().unwrap();
+    let (same, different) = (number(&same), number(&similar(&other)));
+    assert!(same > 0.999 && different > 0.5 && different < 0.99, "{same} {different}");
+}

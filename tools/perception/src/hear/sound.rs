@@ -32,8 +32,8 @@ pub enum SoundError {
         reason: String,
     },
     /// The bytes are no known sound. The name of a file does not matter.
-    #[error("the data is no WAV, FLAC, MP3 or Ogg Vorbis: {0}")]
-    UnknownFormat(String),
+    #[error("the data is no WAV, FLAC, MP3 or Ogg Vorbis")]
+    UnknownFormat,
     /// The file has no sound, or one of an unsupported kind.
     #[error("the sound cannot be decoded: {0}")]
     Undecodable(String),
@@ -84,7 +84,7 @@ impl SoundReader {
         let stream = MediaSourceStream::new(source, symphonia::core::io::MediaSourceStreamOptions::default());
         let format = symphonia::default::get_probe()
             .probe(&Hint::new(), stream, FormatOptions::default(), MetadataOptions::default())
-            .map_err(|error| SoundError::UnknownFormat(error.to_string()))?;
+            .map_err(|_| SoundError::UnknownFormat)?;
         let undecodable = |reason: &str| SoundError::Undecodable(reason.to_owned());
         let track = format.default_track(TrackType::Audio).ok_or_else(|| undecodable("it has no track"))?;
         let params = track.codec_params.as_ref().and_then(CodecParameters::audio);
