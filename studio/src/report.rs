@@ -452,6 +452,41 @@ mod tests {
     }
 
     #[test]
+    fn a_value_weighs_what_it_takes_in_the_file() {
+        let value = json!({"line": "a <b> \"c\"\n", "seq": 7});
+        let written = value.to_string().replace('<', "\\u003c");
+        assert_eq!(weight(&value), written.len() + 1);
+    }
+
+    #[tokio::test]
+    async fn the_camera_takes_all_of_a_short_run_and_of_a_long_one_its_end_and_where_most_was_gained() {
+        let home = tempfile::tempdir().unwrap();
+        let store = sojourn_memory::Store::open(home.path()).await.unwrap();
+        let new = sojourn_memory::NewRun::new(sojourn_memory::RunId::new(1, 1), "crafter", "none");
+        let mut writer = store.create_run(new).await.unwrap();
+        // Four episodes of ten records each; in the second one wood is collected.
+        for episode in 1..=4 {
+            writer.append("start_episode", 1, json!({"seed": episode}), Vec::new()).await.unwrap();
+            let begun = json!({"seed": episode, "observation": {"text": "", "state": {}}});
+            writer.append("episode_started", 1, begun, Vec::new()).await.unwrap();
+            for step in 1..=8 {
+                let unlocked = if (episode, step) == (2, 5) { json!(["collect_wood"]) } else { json!([]) };
+                let step = json!({"action": "noop", "change": {}, "unlocked": unlocked});
+                writer.append("stepped", 1, step, Vec::new()).await.unwrap();
+            }
+        }
+        writer.close(sojourn_memory::RunStatus::Finished).await.unwrap();
+        let info = store.runs().await.unwrap().remove(0);
+        let mut outline = Outline::default();
+        while outline.read_on(&store, &info, 7).await.unwrap() {}
+        assert_eq!(outline.damage().1, 0, "{:?}", outline.damage().0);
+        assert_eq!(filmed(&outline, 40), [(1, 40)]);
+        assert_eq!(filmed(&outline, 20), [(11, 20), (31, 40)]);
+        assert_eq!(filmed(&outline, 14), [(11, 14), (31, 40)]);
+        assert_eq!(filmed(&outline, 30), [(1, 20), (31, 40)]);
+    }
+
+    #[test]
     fn data_cannot_end_its_script() {
         let data = json!({"title": "</script><script>alert(1)</script><!--"});
         let page = page("<b>", &data);

@@ -65,7 +65,7 @@ function png(svg) {
 /** A chart of lines: `{ title, x, y, lines: [{ name, points: [[x, y]] }], steps }`. Returns an element with ways to save it. */
 export function lineChart({ title, x, y, lines, steps = true, file }) {
   const [width, height, left, right, top, bottom] = [720, 320, 58, 16, 16, 46];
-  const place = h("div", { class: "chart-place" });
+  const place = h("div", { class: "chart-place", tabindex: "0", role: "group", "aria-label": title });
   const words = h("p", { class: "chart-words", "aria-live": "off" });
   const shown = lines.filter((line) => line.points.length > 0);
   const all = shown.flatMap((line) => line.points);

@@ -52,7 +52,7 @@ export async function comparePage(place, { runs }) {
     axis = to;
     drawSoon();
   })), shared,
-  h("div", { class: "scroll" }, h("table", {}, h("thead", {}, heads), table)),
+  h("div", { class: "scroll", tabindex: "0", role: "group", "aria-label": "Table" }, h("table", {}, h("thead", {}, heads), table)),
   h("div", { class: "columns" }, sides.map((side, index) => h("section", { class: "card", "aria-label": index ? "The other run" : "The one run" },
     side.head, side.buttons.place, side.changed, side.list))), charts));
 

@@ -332,7 +332,7 @@ const passed = (world) => world.verified && world.returned && !world.died;
 /** Results of a trial, a row for each world. */
 export function worlds(list) {
   if (!list?.length) return null;
-  return h("div", { class: "scroll" }, h("table", { class: "worlds" },
+  return h("div", { class: "scroll", tabindex: "0", role: "group", "aria-label": "Table" }, h("table", { class: "worlds" },
     h("thead", {}, h("tr", {}, ["world", "result", "steps", "harm", "arguments", "why"].map((name) => h("th", { scope: "col" }, name)))),
     h("tbody", {}, list.map((world) => {
       const result = passed(world) ? "passed" : world.died ? "died" : !world.returned ? "stopped" : !world.verified ? "not done" : "failed";

@@ -54,7 +54,7 @@ function tasksOf({ tasks }, name) {
 function firstsOf({ achievements }, name) {
   if (!achievements?.length) return null;
   return h("figure", { class: "chart" }, h("figcaption", {}, h("h2", {}, `First achievements: ${name}`)),
-    h("div", { class: "scroll" }, h("table", {}, h("thead", {}, h("tr", {}, ["achievement", "step", "episode", "record"].map((head) => h("th", { scope: "col" }, head)))),
+    h("div", { class: "scroll", tabindex: "0", role: "group", "aria-label": "Table" }, h("table", {}, h("thead", {}, h("tr", {}, ["achievement", "step", "episode", "record"].map((head) => h("th", { scope: "col" }, head)))),
       h("tbody", {}, achievements.map((first) => h("tr", {}, h("th", { scope: "row" }, first.name), h("td", { class: "number" }, count(first.steps)),
         h("td", { class: "number" }, count(first.episode)), h("td", { class: "number" }, count(first.seq))))))));
 }

@@ -20,7 +20,7 @@ export async function runPage(place, { source, seq: wanted, kinds = [], remember
   const one = await source.one();
   const started = one.run.created_ms;
   let latest = one.run;
-  const state = { read: one.read, records: one.run.records, seq: 0, filter: {}, closed: false };
+  const state = { read: one.read, records: one.run.records, seq: 0, target: 0, filter: {}, closed: false };
 
   const select = (seq) => seek(seq, { from: "timeline" });
   const timeline = new Timeline({ source, started, select });
@@ -29,13 +29,14 @@ export async function runPage(place, { source, seq: wanted, kinds = [], remember
 
   async function seek(seq, { from, scrub = false } = {}) {
     if (!seq || state.closed) return;
+    if (from !== "start") state.target = 0;
     state.seq = seq;
     await moment.cover(timeline.episodeOf(seq), state.read);
     strip.mark(seq);
     const shown = moment.show(seq);
     if (from !== "timeline") await timeline.reveal(seq, { block: scrub ? "nearest" : "center" });
     await shown;
-    remember(seq);
+    if (!state.target) remember(seq);
   }
 
   async function jump(only, back = false) {
@@ -197,7 +198,9 @@ export async function runPage(place, { source, seq: wanted, kinds = [], remember
 
   head(one);
   await Promise.all([timeline.load(one), strip.load(one.read)]);
-  await seek(Math.min(wanted || 1, Math.max(1, one.read)), { from: wanted ? "address" : "start" });
+  // A record that was not read yet is gone to once it has been.
+  if (wanted > one.read && !one.sampled) state.target = wanted;
+  await seek(Math.min(wanted || 1, Math.max(1, one.read)), { from: state.target || !wanted ? "start" : "address" });
 
   // Growing.
 
@@ -221,6 +224,7 @@ export async function runPage(place, { source, seq: wanted, kinds = [], remember
           await timeline.grow(now.read, now.groups);
           if (!strip.range) await strip.load(now.read);
         }
+        if (state.target && now.read >= state.target) await seek(state.target, { from: "address" });
         if (now.read < now.run.records && !now.sampled) {
           again = true;
           await new Promise((after) => setTimeout(after, 1000));

@@ -97,7 +97,7 @@ export async function runsPage(place, { go }) {
     h("div", { class: "filters" }, search, status, compare, beside, note, h("button", { type: "button", class: "primary", onclick: startRun }, "Start a run…"))),
   runs.length === 0
     ? h("p", { class: "empty" }, "There are no runs here yet. ", h("code", {}, "sojourn run crafter"), " starts one, and so does the button above.")
-    : h("div", { class: "scroll" }, h("table", { class: "list runs-list" }, h("thead", {}, head), body))));
+    : h("div", { class: "scroll", tabindex: "0", role: "group", "aria-label": "Table" }, h("table", { class: "list runs-list" }, h("thead", {}, head), body))));
   draw();
 
   async function learn() {

@@ -74,7 +74,7 @@ function usesOf({ name, uses, used }) {
   });
   const list = [...contexts.values()];
   return [h("h3", {}, "Success by context"),
-    h("div", { class: "scroll" }, h("table", { class: "worlds" }, h("thead", {}, h("tr", {}, ["context", "succeeded", "last success", "now"].map((head) => h("th", { scope: "col" }, head)))),
+    h("div", { class: "scroll", tabindex: "0", role: "group", "aria-label": "Table" }, h("table", { class: "worlds" }, h("thead", {}, h("tr", {}, ["context", "succeeded", "last success", "now"].map((head) => h("th", { scope: "col" }, head)))),
       h("tbody", {}, list.map((one) => h("tr", {}, h("th", { scope: "row" }, one.name), h("td", {}, `${one.done} of ${one.all}`),
         h("td", {}, one.last ? [date(one.last.at_ms), originOf(one.last.origin ?? "")] : "never"), h("td", {}, failingSince(one.failing) ?? "✓ succeeds")))))),
     used > 1 && lineChart({ title: "Success over its uses", x: "use", y: "percent of the last 10 in that context", lines: list, file: `${name}-success` })];

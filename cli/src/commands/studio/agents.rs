@@ -50,7 +50,7 @@ impl Agents {
         for provider in self.home.environments().providers() {
             let name = provider.name();
             // The name of some environments needs more: `gym:ID`.
-            if provider.provides(name) && !provider.name_chooses_code() && !Path::new(name).exists() {
+            if provider.provides(name) && !Path::new(name).exists() {
                 all.extend(self.described(Path::new(name), name.to_owned()));
             }
         }

@@ -219,15 +219,19 @@ async fn axe_finds_no_serious_violation_on_any_page() {
     ] {
         page.evaluate(&format!("location.hash = '{address}'")).await.unwrap();
         shows(&page, there).await;
-        let found = page
-            .evaluate(
-                "axe.run(document, { resultTypes: ['violations'] }).then(({ violations }) => violations \
-                 .filter(({ impact }) => impact === 'serious' || impact === 'critical') \
-                 .map(({ id, nodes }) => [id, ...nodes.slice(0, 3).map((node) => node.html.slice(0, 200))]))",
-            )
-            .await
-            .unwrap();
-        assert_eq!(found, json!([]), "{address}");
+        for width in [1280, 360] {
+            page.resize(width, 800).await.unwrap();
+            let found = page
+                .evaluate(
+                    "axe.run(document, { resultTypes: ['violations'] }).then(({ violations }) => violations \
+                     .filter(({ impact }) => impact === 'serious' || impact === 'critical') \
+                     .map(({ id, nodes }) => [id, ...nodes.slice(0, 3).map((node) => node.html.slice(0, 200))]))",
+                )
+                .await
+                .unwrap();
+            assert_eq!(found, json!([]), "{address} in {width} pixels");
+        }
+        page.resize(1280, 800).await.unwrap();
     }
 }
 
