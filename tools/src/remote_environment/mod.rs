@@ -144,7 +144,7 @@ impl PeerObservation {
             // A world that only talks: its words are all that a skill can read.
             self.state.insert("text".to_owned(), text.as_str().into());
         }
-        for text in self.text.iter_mut() {
+        if let Some(text) = &mut self.text {
             shorten(text, MAX_TEXT);
         }
         for text in self.failed.iter_mut().chain(self.ended.iter_mut().map(|ending| &mut ending.cause)) {
@@ -434,7 +434,8 @@ mod tests {
             step.unlocked.len() == MAX_UNLOCKED
                 && step.unlocked.iter().all(|name| chars(name) <= MAX_NAME + 1)
         );
-        let (actions, _) = Actions::new(&[]).unwrap();
+        let offers: Vec<ActionOffer> = serde_json::from_value(json!(["go"])).unwrap();
+        let (actions, _) = Actions::new(&offers).unwrap();
         assert!(chars(&step.observation(&actions).text) <= MAX_TEXT + 1);
         assert_eq!(step.state["a"].as_str().map(str::len), Some(long.len()), "skills read the state");
         // The text that is made of a state, and a state that is made of the text.
