@@ -480,13 +480,13 @@ mod tests {
 
     #[test]
     fn another_spelling_of_a_path_or_an_address_leads_past_no_rule() {
+        use PolicyVerdict::{Allow, Ask, Deny};
         let read = tool("files_read", Effects::default());
         let with = |pattern: &str, then, default| {
             let rule = Rule { args: [("command".into(), pattern.into())].into(), ..rule("*", then) };
             let file = PolicyFile { default: Some(default), rules: vec![rule], ..PolicyFile::default() };
             Policy::new(file).unwrap()
         };
-        use PolicyVerdict::{Allow, Ask, Deny};
         let secret =
             [json!("./secret/a"), json!("x/../secret/a"), json!("secret//a"), json!(["x/../secret/a"])];
         let admin =

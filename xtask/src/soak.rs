@@ -18,7 +18,7 @@ const EXECUTIONS: &str = "10000000";
 
 /// Runs the soak test; `words` are `--home HOME`, `--run RUN`, `--cases N`, `--executions N`, `--minutes N`.
 ///
-/// With `--minutes` it is bounded: the readers are fuzzed for that long, the run is killed at about [`KILLS`] of its records, and
+/// With `--minutes` it is bounded: the readers are fuzzed for that long, the run is killed at about 50 of its records, and
 /// without `--cases` the properties have as many cases as in CI.
 ///
 /// # Errors
