@@ -41,7 +41,7 @@ pub fn run(words: &[String]) -> Result<()> {
     }
     // First, because it needs no model.
     let mut fuzz = vec!["run", "--package", "sojourn-fuzz", "--", "--executions", &executions];
-    fuzz.extend(minutes.iter().flat_map(|minutes| ["--minutes", minutes]));
+    fuzz.extend(minutes.iter().flat_map(|minutes: &String| ["--minutes", minutes.as_str()]));
     cargo(&fuzz, &[])?;
     cargo(&["build", "--workspace", "--bin", "sojourn"], &[])?;
     let place = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/soak");
