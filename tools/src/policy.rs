@@ -481,7 +481,6 @@ mod tests {
     #[test]
     fn another_spelling_of_a_path_or_an_address_leads_past_no_rule() {
         use PolicyVerdict::{Allow, Ask, Deny};
-
         let read = tool("files_read", Effects::default());
         let with = |pattern: &str, then, default| {
             let rule = Rule { args: [("command".into(), pattern.into())].into(), ..rule("*", then) };

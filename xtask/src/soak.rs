@@ -18,7 +18,7 @@ const EXECUTIONS: &str = "10000000";
 
 /// Runs the soak test; `words` are `--home HOME`, `--run RUN`, `--cases N`, `--executions N`, `--minutes N`.
 ///
-/// With `--minutes` it is bounded: the readers are fuzzed for that long, the run is killed at about [`KILLS`] of its records, and
+/// With `--minutes` it is bounded: the readers are fuzzed for that long, the run is killed at about 50 of its records, and
 /// without `--cases` the properties have as many cases as in CI.
 ///
 /// # Errors
@@ -41,7 +41,7 @@ pub fn run(words: &[String]) -> Result<()> {
     }
     // First, because it needs no model.
     let mut fuzz = vec!["run", "--package", "sojourn-fuzz", "--", "--executions", &executions];
-    fuzz.extend(minutes.iter().flat_map(|minutes| ["--minutes", minutes]));
+    fuzz.extend(minutes.iter().flat_map(|minutes: &String| ["--minutes", minutes.as_str()]));
     cargo(&fuzz, &[])?;
     cargo(&["build", "--workspace", "--bin", "sojourn"], &[])?;
     let place = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/soak");

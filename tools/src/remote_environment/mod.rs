@@ -460,7 +460,8 @@ mod tests {
             step.unlocked.len() == MAX_UNLOCKED
                 && step.unlocked.iter().all(|name| chars(name) <= MAX_NAME + 1)
         );
-        let (actions, _) = Actions::new(&[]).unwrap();
+        let offers: Vec<ActionOffer> = serde_json::from_value(json!(["go"])).unwrap();
+        let (actions, _) = Actions::new(&offers).unwrap();
         assert!(chars(&step.observation(&actions).text) <= MAX_TEXT + 1);
         assert_eq!(step.state["a"].as_str().map(str::len), Some(long.len()), "skills read the state");
         // The text that is made of a state, and a state that is made of the text.
