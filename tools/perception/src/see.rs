@@ -197,6 +197,7 @@ impl Sight {
         Ok(outcome("", value, text, vec![one, other]))
     }
 
+    #[allow(clippy::unused_async, reason = "tools are asynchronous functions")]
     async fn look(self: &Arc<Self>, _: &NoArguments, context: &CallContext) -> Result<ToolOutcome, String> {
         let frame = context.media.as_ref().and_then(|media| media.frame());
         let frame = frame.ok_or("there is no picture of the world; `run.frames = \"step\"` takes them")?;

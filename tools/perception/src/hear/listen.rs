@@ -209,7 +209,7 @@ impl Ears {
                 let segment = match writer {
                     None => Some(bare),
                     Some(writer) => {
-                        writer.write(&kept[(from - base) * FRAME..(to - base) * FRAME], bare, stop)?
+                        writer.write(&kept[(from - base) * FRAME..(to - base) * FRAME], &bare, stop)?
                     }
                 };
                 segment.into_iter().for_each(&mut *each);
@@ -228,7 +228,7 @@ impl Writer {
     fn write(
         &self,
         samples: &[f32],
-        bare: Segment,
+        bare: &Segment,
         stop: &dyn Fn() -> bool,
     ) -> Result<Option<Segment>, EarError> {
         let failed = |reason| EarError::Failed { which: "speech recogniser", reason };
@@ -250,7 +250,7 @@ impl Writer {
         if text.is_empty() || (no_speech > NO_SPEECH && sureness < UNSURE) {
             return Ok(None);
         }
-        Ok(Some(Segment { text, confidence: Some(sureness), language, ..bare }))
+        Ok(Some(Segment { text, confidence: Some(sureness), language, ..bare.clone() }))
     }
 
     /// The most probable tokens one after the other, and their mean probability.

@@ -4,11 +4,11 @@ use rten_gemm::{BiasVector, GemmExecutor, GemmInputA, GemmInputB, GemmOptions};
 use rten_tensor::NdTensorView;
 use rten_tensor::prelude::*;
 
-/// A matrix of `rows` × `columns` numbers, which may be rows of a larger one.
+/// A matrix of `count` rows of `columns` numbers, which may be rows of a larger one.
 #[derive(Clone, Copy)]
 pub(super) struct Rows<'a> {
     pub(super) data: &'a [f32],
-    pub(super) rows: usize,
+    pub(super) count: usize,
     pub(super) columns: usize,
     /// Numbers from the start of a row to that of the next.
     pub(super) stride: usize,
@@ -16,7 +16,7 @@ pub(super) struct Rows<'a> {
 
 impl<'a> Rows<'a> {
     pub(super) fn of(data: &'a [f32], columns: usize) -> Self {
-        Self { data, rows: data.len() / columns, columns, stride: columns }
+        Self { data, count: data.len() / columns, columns, stride: columns }
     }
 
     /// `count` of the columns, from `from` on.
@@ -44,8 +44,8 @@ pub(super) fn product(
 }
 
 fn view(matrix: Rows<'_>) -> Result<NdTensorView<'_, f32, 2>, String> {
-    let Rows { data, rows, columns, stride } = matrix;
-    NdTensorView::from_slice_with_strides([rows, columns], data, [stride, 1])
+    let Rows { data, count, columns, stride } = matrix;
+    NdTensorView::from_slice_with_strides([count, columns], data, [stride, 1])
         .map_err(|error| format!("{error:?}"))
 }
 
@@ -63,7 +63,9 @@ pub(super) fn softmax(rows: &mut [f32], columns: usize) {
             *value = (*value - most).exp();
             sum += *value;
         }
-        row.iter_mut().for_each(|value| *value /= sum);
+        for value in row {
+            *value /= sum;
+        }
     }
 }
 

@@ -48,16 +48,20 @@ impl Spectrogram {
             padded[half - 1 - at] = padded[half + 1 + at];
             padded[half + SAMPLES + at] = padded[half + SAMPLES - 2 - at];
         }
-        let frames = Rows { data: &padded, rows: FRAMES, columns: WINDOW, stride: HOP };
+        let frames = Rows { data: &padded, count: FRAMES, columns: WINDOW, stride: HOP };
         let waves = product(frames, Rows::of(&self.waves, 2 * BINS), false, None, 1.0)?;
         let power: Vec<f32> = waves
             .chunks_exact(2 * BINS)
             .flat_map(|row| (0..BINS).map(|bin| row[bin].powi(2) + row[BINS + bin].powi(2)))
             .collect();
         let mut mel = product(Rows::of(&power, BINS), Rows::of(&self.filters, BINS), true, None, 1.0)?;
-        mel.iter_mut().for_each(|value| *value = value.max(1e-10).log10());
+        for value in &mut mel {
+            *value = value.max(1e-10).log10();
+        }
         let floor = mel.iter().copied().fold(f32::NEG_INFINITY, f32::max) - 8.0;
-        mel.iter_mut().for_each(|value| *value = (value.max(floor) + 4.0) / 4.0);
+        for value in &mut mel {
+            *value = (value.max(floor) + 4.0) / 4.0;
+        }
         debug_assert_eq!(mel.len(), FRAMES * self.bands);
         Ok(mel)
     }

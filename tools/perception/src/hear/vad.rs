@@ -63,7 +63,7 @@ impl<'a> Voice<'a> {
 fn numbers(value: Value) -> Result<Vec<f32>, String> {
     let tensor: rten_tensor::Tensor<f32> =
         value.try_into().map_err(|error: rten::TryFromValueError| error.to_string())?;
-    Ok(tensor.into_data().to_vec())
+    Ok(tensor.into_data())
 }
 
 /// Cuts spans of speech, in frames, from the probabilities as they come.

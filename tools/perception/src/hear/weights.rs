@@ -150,10 +150,14 @@ pub(super) mod tests {
         for (name, shape, data) in arrays {
             file.extend(text(name));
             file.push(u8::try_from(shape.len()).unwrap());
-            shape.iter().for_each(|side| file.extend(number(*side)));
+            for side in shape {
+                file.extend(number(*side));
+            }
             file.push(0);
             file.extend(number(data.len() * 4));
-            data.iter().for_each(|value| file.extend(value.to_le_bytes()));
+            for value in data {
+                file.extend(value.to_le_bytes());
+            }
         }
         file.extend(number(0));
         file

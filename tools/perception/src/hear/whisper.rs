@@ -216,14 +216,14 @@ fn attention(
     width: usize,
 ) -> Result<Vec<f32>, String> {
     let (queries, seen) = (Rows::of(queries, stride), Rows::of(seen, seen_stride));
-    let mut out = vec![0.0; queries.rows * width];
+    let mut out = vec![0.0; queries.count * width];
     for head in (0..width).step_by(HEAD) {
         let scale = (HEAD as f32).sqrt().recip();
         let keys = seen.columns(keys + head, HEAD);
         let mut weights = product(queries.columns(from + head, HEAD), keys, true, None, scale)?;
-        softmax(&mut weights, seen.rows);
+        softmax(&mut weights, seen.count);
         let found =
-            product(Rows::of(&weights, seen.rows), seen.columns(values + head, HEAD), false, None, 1.0)?;
+            product(Rows::of(&weights, seen.count), seen.columns(values + head, HEAD), false, None, 1.0)?;
         for (row, found) in out.chunks_exact_mut(width).zip(found.chunks_exact(HEAD)) {
             row[head..head + HEAD].copy_from_slice(found);
         }
