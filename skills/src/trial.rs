@@ -232,14 +232,14 @@ fn distinct(worlds: &[WorldResult]) -> Vec<&WorldResult> {
 /// One of several sources for the same task, with its trial.
 #[derive(Debug, Clone, Copy)]
 pub struct Candidate<'a> {
-    /// JavaScript source.
-    pub source: &'a str,
+    /// Which of candidates with equal results is better: the one with the smaller number, such as the length of its source.
+    pub preference: usize,
     /// Results of its trial.
     pub report: &'a TrialReport,
 }
 
-/// Index of the best candidate: most passes, then fewest steps, then fewest unrelated changes, then shortest
-/// source, then first.
+/// Index of the best candidate: most passes, then fewest steps, then fewest unrelated changes, then smallest
+/// preference, then first.
 ///
 /// `None` if no candidate passed in any world.
 pub fn best_of(candidates: &[Candidate<'_>]) -> Option<usize> {
@@ -250,7 +250,7 @@ pub fn best_of(candidates: &[Candidate<'_>]) -> Option<usize> {
         (b.report.passes().cmp(&a.report.passes()))
             .then_with(|| steps(a.report).total_cmp(&steps(b.report)))
             .then_with(|| unrelated(a.report).cmp(&unrelated(b.report)))
-            .then_with(|| a.source.len().cmp(&b.source.len()))
+            .then_with(|| a.preference.cmp(&b.preference))
     };
     candidates
         .iter()
@@ -367,7 +367,7 @@ mod tests {
         let never = report([WorldResult { verified: false, ..world(1, 1) }]);
         let best = |list: &[(&'static str, &TrialReport)]| {
             let candidates: Vec<_> =
-                list.iter().map(|&(source, report)| Candidate { source, report }).collect();
+                list.iter().map(|&(source, report)| Candidate { preference: source.len(), report }).collect();
             best_of(&candidates)
         };
         assert_eq!(best(&[("a", &once), ("a", &often)]), Some(1), "more worlds beat fewer steps");

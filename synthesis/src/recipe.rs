@@ -48,8 +48,8 @@ pub struct PlannedItem {
 }
 
 impl RecipePlan<'_> {
-    /// Sources of programs that follow the plan with the world's tools, the simplest first; none where no tool leads to the
-    /// target.
+    /// Sources of programs that follow the plan with the world's tools, those first that are to be preferred where trials tell no
+    /// difference; none where no tool leads to the target.
     pub fn programs(&self, tools: &[ToolSpec]) -> Vec<String> {
         let mut programs = Vec::new();
         for ending in self.endings(tools) {
@@ -90,36 +90,38 @@ impl RecipePlan<'_> {
     fn endings(&self, tools: &[ToolSpec]) -> Vec<String> {
         let call = self.call;
         let pauses: Vec<String> = pauses(tools).into_iter().filter(|pause| pause != call).collect();
+        // Where a trial needed no pause, nothing tells the pauses apart: taking turns relies on none of them.
+        let turns = turns(&pauses);
+        let pausing: Vec<String> =
+            turns.into_iter().chain(pauses.iter().map(|pause| format!("{pause};"))).collect();
         let Some(target) = self.target else {
             if !self.items.is_empty() || !self.nearby.is_empty() {
-                let plain = std::iter::once(format!("  return {call};\n"));
-                let again = pauses.iter().map(|pause| {
-                    format!(
-                        "  for (let i = 0; i < {TRIES}; i++) {{\n    if ({call}) return true;\n    {pause};\n  }}\n  return false;\n"
-                    )
+                let again = pausing.iter().map(|pause| {
+                    format!("  for (let i = 0; i < {TRIES}; i++) {{\n    if ({call}) return true;\n    {pause}\n  }}\n  return false;\n")
                 });
-                return plain.chain(again).collect();
+                return again.chain([format!("  return {call};\n")]).collect();
             }
+            let waiting = pausing.iter().map(|pause| format!("if (!{call}) {{ {pause} }}"));
             let plain = std::iter::once(format!("{call};"));
-            let waiting = pauses.iter().map(|pause| format!("if (!{call}) {pause};"));
-            return plain.chain(waiting).map(|round| self.repeat(&round)).collect();
+            return waiting.chain(plain).map(|round| self.repeat(&round)).collect();
         };
         let mut endings = Vec::new();
         for find in finders(tools, target) {
-            match &self.target_provider {
+            let rounds: Vec<String> = match &self.target_provider {
                 Some(provider) => {
+                    let waiting = pausing.iter().map(|pause| format!("{{ if (!{call}) {{ {pause} }} }}"));
                     let plain = std::iter::once(format!("{call};"));
-                    let waiting = pauses.iter().map(|pause| format!("{{ if (!{call}) {pause}; }}"));
-                    let rounds = plain
-                        .chain(waiting)
-                        .map(|round| format!("if ({find}) {round}\n    else {provider}();"));
-                    endings.extend(rounds.map(|round| self.repeat(&round)));
+                    waiting
+                        .chain(plain)
+                        .map(|round| format!("if ({find}) {round}\n    else {provider}();"))
+                        .collect()
                 }
-                None => {
-                    let rounds = pauses.iter().map(|pause| format!("if ({find}) {call};\n    else {pause};"));
-                    endings.extend(rounds.map(|round| self.repeat(&round)));
-                }
-            }
+                None => pausing
+                    .iter()
+                    .map(|pause| format!("if ({find}) {call};\n    else {{ {pause} }}"))
+                    .collect(),
+            };
+            endings.extend(rounds.iter().map(|round| self.repeat(round)));
         }
         endings
     }
@@ -156,6 +158,19 @@ fn finders(tools: &[ToolSpec], target: &str) -> Vec<String> {
         None => false,
     });
     finding.map(|tool| format!("{}({})", tool.name, quote(target))).collect()
+}
+
+/// The short pauses in turn, by the loop's counter `i`; `None` where there is one or none.
+fn turns(pauses: &[String]) -> Option<String> {
+    let short: Vec<&String> = pauses.iter().filter(|pause| pause.ends_with("()")).collect();
+    if short.len() < 2 {
+        return None;
+    }
+    let parts = short.iter().enumerate().map(|(turn, pause)| match turn + 1 {
+        last if last == short.len() => format!("{pause};"),
+        _ => format!("if (i % {} === {turn}) {pause};", short.len()),
+    });
+    Some(parts.collect::<Vec<_>>().join(" else "))
 }
 
 /// Calls that may help where nothing can be done now: tools that need no argument, also with the largest number that they take.
@@ -225,7 +240,7 @@ mod tests {
           const wanted = Math.min(observe().inventory.berry + n, 9);
           for (let i = 0; i < 40 && observe().inventory.berry < wanted; i++) {
             if (reach("bush")) pick();
-            else roam();
+            else { roam(); }
           }
         }
 
@@ -233,7 +248,7 @@ mod tests {
           const wanted = Math.min(observe().inventory.berry + n, 9);
           for (let i = 0; i < 40 && observe().inventory.berry < wanted; i++) {
             if (reach("bush")) pick();
-            else roam(60);
+            else { roam(60); }
           }
         }
         "#);
@@ -264,7 +279,7 @@ mod tests {
             nearby: vec![("loom".to_owned(), "place_loom".to_owned())],
             surroundings: None,
         };
-        insta::assert_snapshot!(plan.programs(&tools())[0], @r#"
+        insta::assert_snapshot!(plan.programs(&tools()).last().unwrap(), @r#"
         function tie_rope() {
           if (observe().inventory.reed < 4) collect_reed(4 - observe().inventory.reed);
           for (let i = 0; i < 40 && observe().inventory.wax < 1; i++) collect_wax();
@@ -274,31 +289,31 @@ mod tests {
         "#);
         let surroundings = Some(JsonPointer::of(["near"]));
         let guarded = RecipePlan { surroundings, items: vec![], ..plan.clone() };
-        insta::assert_snapshot!(guarded.programs(&tools())[1], @r#"
+        insta::assert_snapshot!(guarded.programs(&tools())[0], @r#"
         function tie_rope() {
           if (!observe().near.includes("loom")) place_loom();
           for (let i = 0; i < 5; i++) {
             if (make("rope")) return true;
-            roam();
+            if (i % 2 === 0) roam(); else pick();
           }
           return false;
         }
         "#);
         let bare = RecipePlan { items: vec![], nearby: vec![], call: "pick()", ..plan.clone() };
-        insta::assert_snapshot!(bare.programs(&tools())[1], @r"
+        insta::assert_snapshot!(bare.programs(&tools())[0], @r"
         function tie_rope() {
           const wanted = observe().achievements.tie_rope + 1;
           for (let i = 0; i < 40 && observe().achievements.tie_rope < wanted; i++) {
-            if (!pick()) roam();
+            if (!pick()) { roam(); }
           }
         }
         ");
         let grown = RecipePlan { target: Some("bush"), target_provider: Some("plant".to_owned()), ..bare };
-        insta::assert_snapshot!(grown.programs(&tools())[1], @r#"
+        insta::assert_snapshot!(grown.programs(&tools())[0], @r#"
         function tie_rope() {
           const wanted = observe().achievements.tie_rope + 1;
           for (let i = 0; i < 40 && observe().achievements.tie_rope < wanted; i++) {
-            if (reach("bush")) { if (!pick()) roam(); }
+            if (reach("bush")) { if (!pick()) { roam(); } }
             else plant();
           }
         }

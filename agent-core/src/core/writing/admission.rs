@@ -24,7 +24,14 @@ impl Core {
             .candidates
             .iter()
             .zip(trials)
-            .map(|(source, trial)| Candidate { source, report: &trial.report })
+            .enumerate()
+            .map(|(place, (source, trial))| Candidate {
+                preference: match draft.author {
+                    Author::Recipe => place,
+                    Author::Exploration { .. } | Author::Controller => source.len(),
+                },
+                report: &trial.report,
+            })
             .collect();
         for best in best_first(&candidates) {
             if self.config.actor.admission.judge(&trials[best].report).admitted
