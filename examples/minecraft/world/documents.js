@@ -28,6 +28,7 @@ const taskOf = (item) => (CRAFTED.includes(item) && !MATERIALS.includes(item) ? 
 
 /** A thing that stands in the world, apart from the item of its name. */
 const standing = (name) => `placed_${name}`;
+const whether = (name) => `observe().near.${name} says whether one is there.`;
 const article = (name) => `${/^[aeiou]/.test(name) ? 'an' : 'a'} ${name}`;
 const words = (name) => name.replaceAll('_', ' ');
 
@@ -71,11 +72,12 @@ function recipes(knowledge) {
     const [recipe] = knowledge.recipes(name)
       .filter((one) => Object.keys(knowledge.ingredients(one)).every((used) => !/(spruce|birch|jungle|acacia|dark_oak|crimson|warped|blackstone|charcoal|bamboo)/.test(used)));
     const made = recipe.result.count;
+    const notes = [...(recipe.requiresTable ? [whether('crafting_table')] : []), ...(made > 1 ? [`That makes ${made} ${name}.`] : [])];
     return {
       task: taskOf(name), call: MATERIALS.includes(name) ? `craft_item("${name}", n)` : `craft_item("${name}")`,
       consumes: Object.entries(knowledge.ingredients(recipe)).map(([used, count]) => item(used, count)),
       nearby: recipe.requiresTable ? [standing('crafting_table')] : [], provides: [item(name, made)],
-      ...(made > 1 ? { note: `That makes ${made} ${name}.` } : {}),
+      ...(notes.length > 0 ? { note: notes.join(' ') } : {}),
     };
   });
   const placed = PLACED.map((name) => ({
@@ -85,7 +87,7 @@ function recipes(knowledge) {
     task: taskOf(SMELTING[name]), call: `smelt_item("${name}", n)`,
     consumes: name === 'oak_log' ? [item('oak_log', 1), item('oak_planks', 1)] : [item(name, 1), item('coal', 1)],
     nearby: [standing('furnace')], provides: [item(SMELTING[name], 1)],
-    note: name === 'oak_log' ? 'n planks burn long enough for n.' : '1 coal burns long enough for 8.',
+    note: `${whether('furnace')} ${name === 'oak_log' ? 'n planks burn long enough for n.' : '1 coal burns long enough for 8.'}`,
   }));
   const hunted = Object.entries(HUNTED).map(([mob, meat]) => ({
     task: `hunt_${mob}`, call: `kill_mob("${mob}")`, target: mob, provides: [item(meat, 1)], note: `Find one with explore_until("${mob}").`,
@@ -114,9 +116,9 @@ const EXAMPLES = [
   },
   {
     task: 'craft a basket.\nRequirements: craft_item("basket") needs 1 berry and 2 reed in the inventory (used up) and a placed_loom near '
-      + 'you.\nPlan: collect until you have 1 loom, 1 berry and 2 reed; then place_loom(); craft_item("basket").\nSkills you can call: '
+      + 'you. observe().near.loom says whether one is there.\nPlan: collect until you have 1 loom, 1 berry and 2 reed; then place_loom(); craft_item("basket").\nSkills you can call: '
       + 'collect_reed(n), collect_berry(n), craft_loom(), place_loom().',
-    source: 'function craft_basket() {\n  if (observe().seen.loom === null) place_loom();\n'
+    source: 'function craft_basket() {\n  if (!observe().near.loom) place_loom();\n'
       + '  if (observe().inventory.reed < 2) collect_reed(2 - observe().inventory.reed);\n'
       + '  if (observe().inventory.berry < 1) collect_berry(1 - observe().inventory.berry);\n  craft_item("basket");\n}',
   },

@@ -10,6 +10,8 @@ const SEEN = [
   'oak_log', 'stone', 'dirt', 'sand', 'water', 'lava', 'coal_ore', 'iron_ore', 'gold_ore', 'redstone_ore', 'diamond_ore',
   'crafting_table', 'furnace', 'chest',
 ];
+// Kinds of which the state also says whether there is one: a condition that small models write without fail.
+const NEAR = ['crafting_table', 'furnace', 'chest', 'water', 'lava'];
 // Items that the state counts even when there are none, so that a skill can compare them.
 const COUNTED = [
   'oak_log', 'oak_planks', 'stick', 'crafting_table', 'wooden_pickaxe', 'wooden_sword', 'wooden_axe', 'wooden_shovel', 'cobblestone',
@@ -45,7 +47,8 @@ function state(player, achievements) {
     position: { x, y, z }, biome: player.biome(), time: phase(bot.time.timeOfDay ?? 0),
     in_water: bot.blockAt(here)?.name === 'water', held: bot.heldItem?.name ?? 'nothing',
     armor: [5, 6, 7, 8].map((slot) => bot.inventory.slots[slot]?.name).filter(Boolean),
-    free_slots: bot.inventory.emptySlotCount(), inventory, seen, creatures, chest: player.chest ?? {}, achievements: { ...achievements },
+    free_slots: bot.inventory.emptySlotCount(), inventory, seen,
+    near: Object.fromEntries(NEAR.map((name) => [name, seen[name] !== null])), creatures, chest: player.chest ?? {}, achievements: { ...achievements },
   };
 }
 
