@@ -76,7 +76,7 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 pub struct Outlines {
     watched: Mutex<Looks>,
     /// What came of runs, which is little for each.
-    came: Mutex<HashMap<RunId, Arc<tokio::sync::Mutex<Came>>>>,
+    came: Mutex<HashMap<RunId, Came>>,
     /// The tasks that read logs. They end with this.
     readers: Mutex<JoinSet<()>>,
 }
@@ -106,8 +106,17 @@ impl Outlines {
     }
 
     /// What came of a run, as far as it was read.
-    pub fn came(&self, run: &RunId) -> Arc<tokio::sync::Mutex<Came>> {
-        Arc::clone(locked(&self.came).entry(run.clone()).or_default())
+    pub fn came(&self, run: &RunId) -> Came {
+        locked(&self.came).get(run).cloned().unwrap_or_default()
+    }
+
+    /// Keeps what came of a run, unless another request has read on meanwhile.
+    pub fn keep_came(&self, run: &RunId, came: &Came) {
+        let mut kept = locked(&self.came);
+        let known = kept.entry(run.clone()).or_default();
+        if known.upto < came.upto {
+            known.clone_from(came);
+        }
     }
 
     /// The cache entry of a run, with its outline read as far as the log goes, or as far as it is read within a moment.

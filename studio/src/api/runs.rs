@@ -71,9 +71,9 @@ pub async fn list(state: Shared, headers: HeaderMap, uri: Uri) -> Answer {
 pub async fn summary(state: Shared, Path(run): Path<String>, headers: HeaderMap) -> Answer {
     let store = &state.studio.store;
     let info = store.run(&run).await?;
-    let came = state.outlines.came(&info.id);
-    let mut came = came.lock().await;
+    let mut came = state.outlines.came(&info.id);
     let failure = came.read_on(store, &info).await.err().map(|error| error.to_string());
+    state.outlines.keep_came(&info.id, &came);
     let seconds = ran(store, &info).await.map_or(0.0, |time| time.as_secs_f64());
     let first = RecordQuery::from(EventSeq(1)).to(EventSeq(1));
     let started = store.records(&info.id, &first).await.unwrap_or_default();
@@ -82,7 +82,7 @@ pub async fn summary(state: Shared, Path(run): Path<String>, headers: HeaderMap)
         &headers,
         &json!({
             "run": listed(&state, &info),
-            "came": *came,
+            "came": came,
             "seconds": seconds,
             "budgets": budgets,
             "failure": failure,
