@@ -341,7 +341,10 @@ pub fn milestone_line(milestone: &Milestone) -> String {
                 1 => "after 1 round".to_owned(),
                 _ => format!("after {rounds} rounds"),
             };
-            let steps = if steps.round() == 1.0 { "1 step".to_owned() } else { format!("{steps:.0} steps") };
+            let steps = match format!("{steps:.0}").as_str() {
+                "1" => "1 step".to_owned(),
+                number => format!("{number} steps"),
+            };
             format!("learned {skill}: verified in {passed} of {tried} worlds, {steps}, {how}")
         }
         Milestone::ReflexAdmitted { reflex, figures, .. } => format!(
