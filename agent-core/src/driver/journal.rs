@@ -11,7 +11,7 @@ use crate::log::ReadError;
 use crate::log::blobs::{Externalised, TooLarge, externalise, is_forgotten};
 use crate::model::{ControlRecord, LogRecord, Payload, RecordKind, TimedControl};
 use serde_json::Value;
-use sojourn_memory::{Durability, EventSeq, Record, RunStatus, Store, Writer};
+use sojourn_memory::{BlobId, Durability, EventSeq, Record, RunStatus, Store, Writer};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
@@ -335,8 +335,9 @@ impl Journal {
             }
             self.matched += 1;
             if let ControlRecord::FrameTaken { frame } = &*control {
-                // The loop does not know of pictures.
-                self.media.iter().for_each(|media| media.learn_frame(frame));
+                // The loop does not know of pictures. One that the record has no blob for is not the run's own.
+                let is_own = frame.blob.parse::<BlobId>().is_ok_and(|id| record.blobs.contains(&id));
+                self.media.iter().filter(|_| is_own).for_each(|media| media.learn_frame(frame));
                 continue;
             }
             self.controls.push(TimedControl { record: *control, before_ms, at_ms: record.at_ms });

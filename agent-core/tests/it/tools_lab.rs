@@ -106,8 +106,8 @@ impl Environment for Lamp {
     }
     async fn frame(&mut self) -> Option<Frame> {
         // Bright or dark: it looks the same again after two steps.
-        let bytes =
-            [b"GIF89a\x03\0\x02\0\0\0\0;", &[b'0' + u8::try_from(self.lit % 2).unwrap()][..]].concat();
+        let mut bytes = b"GIF89a\x03\0\x02\0\0\0\0;".to_vec();
+        bytes.push(b'0' + u8::try_from(self.lit % 2).unwrap());
         Some(Frame { bytes, mime: "image/png".into() })
     }
     fn practice(&self) -> Option<Box<dyn Environment>> {
