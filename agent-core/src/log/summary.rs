@@ -107,14 +107,14 @@ fn effect_line(effect: &Effect) -> String {
     match effect {
         Effect::StartEpisode { seed } => format!("start an episode in world {seed}"),
         Effect::Recall { query, limit: 0, tools, .. } => {
-            format!("pick {} for \"{}\"", counted(tools.unwrap_or_default() as u64, "tool"), short(query))
+            format!("pick {} for \"{}\"", counted(tools.unwrap_or_default(), "tool"), short(query))
         }
         Effect::CallTool { call, .. } => format!("call {}", as_javascript(call)),
         Effect::Recall { query, limit, lessons, .. } => {
             let what = if *lessons {
-                format!("{} like", counted(*limit as u64, "lesson"))
+                format!("{} like", counted(*limit, "lesson"))
             } else {
-                format!("{} about", counted(*limit as u64, "memory"))
+                format!("{} about", counted(*limit, "memory"))
             };
             format!("look up {what} \"{}\"", short(query))
         }
@@ -136,7 +136,7 @@ fn effect_line(effect: &Effect) -> String {
         }
         Effect::TryCandidates { plan } => {
             let candidates = counted(plan.candidates.len(), "candidate");
-            format!("try {candidates} for {} in {}", plan.task, counted(plan.worlds as u64, "world"))
+            format!("try {candidates} for {} in {}", plan.task, counted(plan.worlds, "world"))
         }
         Effect::RetestSkills { skills } => format!("test {} again", counted(skills.len(), "skill")),
         Effect::TryReflexes { plan } => format!(
@@ -341,10 +341,8 @@ pub fn milestone_line(milestone: &Milestone) -> String {
                 1 => "after 1 round".to_owned(),
                 _ => format!("after {rounds} rounds"),
             };
-            let steps = match format!("{steps:.0}").as_str() {
-                "1" => "1 step".to_owned(),
-                number => format!("{number} steps"),
-            };
+            let steps = format!("{steps:.0}");
+            let steps = if steps == "1" { "1 step".to_owned() } else { format!("{steps} steps") };
             format!("learned {skill}: verified in {passed} of {tried} worlds, {steps}, {how}")
         }
         Milestone::ReflexAdmitted { reflex, figures, .. } => format!(
@@ -363,7 +361,7 @@ pub fn milestone_line(milestone: &Milestone) -> String {
             format!("{skill} merged into {into}: both do the same")
         }
         Milestone::SkillRetested { skill, passed } => {
-            let cases = counted(*passed as u64, "case");
+            let cases = counted(*passed, "case");
             format!("{skill} passed {cases} again after a skill that it calls changed")
         }
         Milestone::TaskDone { task, verified, steps } => {
@@ -380,8 +378,7 @@ pub fn milestone_line(milestone: &Milestone) -> String {
             format!("no progress for {}; {then}", duration(*quiet_ms))
         }
         Milestone::EpisodeEnded { cause, achievements, steps } => {
-            let (steps, achievements) =
-                (counted(*steps, "step"), counted(*achievements as u64, "achievement"));
+            let (steps, achievements) = (counted(*steps, "step"), counted(*achievements, "achievement"));
             format!("episode over after {steps} with {achievements}: {cause}")
         }
     }

@@ -251,9 +251,10 @@ async fn carry_out(home: Home, args: &Run, run: Option<RunId>) -> Result<ExitCod
     progress.finish();
     if let Some(telling) = telling {
         match &result {
+            // The daemon tries again, or tells of what it gives up.
+            Ok((Outcome::Finished(FinishReason::Controller { .. }), _)) | Err(_)
+                if args.scheduled.is_some() => {}
             Ok((outcome, _)) => telling.teller().tell_end(outcome),
-            // The daemon tries again, and tells when it gives up.
-            Err(_) if args.scheduled.is_some() => {}
             Err(error) => telling.teller().tell(EventKind::Failed, &error.to_string(), Value::Null),
         }
         telling.finish().await;
@@ -469,4 +470,37 @@ fn same_program() -> String {
         }
     }
     words.join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{budgets_of, command_line};
+    use crate::args::{Args, Command};
+    use clap::Parser as _;
+
+    #[test]
+    fn a_worker_that_is_started_again_gets_no_budget_twice() {
+        for resume in [&[][..], &["--resume"]] {
+            let words = [
+                "sojourn",
+                "run",
+                "crafter",
+                "--steps",
+                "5",
+                "--set",
+                "run.budgets.tokens=9",
+                "--set",
+                "run.seed=2",
+            ];
+            let Command::Run(run) = Args::try_parse_from(words.iter().chain(resume)).unwrap().command else {
+                panic!("another command");
+            };
+            let always = command_line(&run).join(" ");
+            assert!(
+                always.starts_with("run crafter --set run.seed=2") && !always.contains("budgets"),
+                "{always}"
+            );
+            assert_eq!(budgets_of(&run).join(" "), "--steps 5 --set run.budgets.tokens=9");
+        }
+    }
 }

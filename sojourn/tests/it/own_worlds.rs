@@ -66,6 +66,7 @@ fn two_worlds_in_one_home_keep_their_skills_apart() {
         assert_eq!(result["skills"][0]["name"], "succeed", "{result}{}", said(&run));
         assert_eq!(result["skills"][0]["uses"], result["skills"][0]["successes"], "{result}{}", said(&run));
     }
+    shown(&sojourn(place, &["replay", "latest", "--rebuild"]));
     let list = shown(&sojourn(place, &["skills", "list"]));
     assert!(list.starts_with("in lift:\n"), "{list}");
     assert!(list.contains("\n\nin pull:\n"), "{list}");

@@ -62,7 +62,8 @@ pub async fn rebuild(home: &Home, store: &Store, info: &RunInfo, as_json: bool) 
     if let Some(library) = &library {
         let own = home.read_library().await?;
         let empty = LibraryState::default();
-        comparison.compare_skills(library, own.as_ref().map_or(&empty, |own| own.state()));
+        let kept = own.as_ref().map_or(&empty, |own| own.state());
+        comparison.compare_skills(library, kept, &info.environment);
     }
     rebuilt.close().await;
     comparison.tell(info, as_json)
@@ -114,9 +115,13 @@ impl Comparison {
         }
     }
 
-    fn compare_skills(&mut self, again: &LibraryState, kept: &LibraryState) {
+    /// Compares the skills of a run's environment: those of others are out of use in its log.
+    fn compare_skills(&mut self, again: &LibraryState, kept: &LibraryState, environment: &str) {
         for (name, history) in again.histories() {
             for (index, entry) in history.versions.iter().enumerate() {
+                if entry.environment() != environment {
+                    continue;
+                }
                 self.skills += 1;
                 let version = index + 1;
                 match kept.history(name).and_then(|kept| kept.versions.get(index)) {

@@ -128,14 +128,13 @@ pub async fn test(home: &Home, args: &SkillTest) -> Result<ExitCode> {
     let mut reports = Vec::new();
     for entry in entries {
         let opened = tester.take().filter(|(_, environment)| *environment == entry.environment());
-        let (tester, _) = match opened {
-            Some(opened) => tester.insert(opened),
-            None => {
-                let own = state.of_environment(entry.environment());
-                let opened =
-                    SkillTester::open(worlds.clone(), &own, entry.environment(), !args.no_reflex).await?;
-                tester.insert((opened, entry.environment()))
-            }
+        let (tester, _) = if let Some(opened) = opened {
+            tester.insert(opened)
+        } else {
+            let own = state.of_environment(entry.environment());
+            let opened =
+                SkillTester::open(worlds.clone(), &own, entry.environment(), !args.no_reflex).await?;
+            tester.insert((opened, entry.environment()))
         };
         if !args.json {
             let manifest = &entry.skill.manifest;

@@ -9,7 +9,7 @@ use sojourn_controller::Cancel;
 use sojourn_core::{Question, now_ms};
 use sojourn_memory::EventSeq;
 use sojourn_tools::schema::identifier;
-use sojourn_tools::{CallContext, Policy, PolicyVerdict, ToolCall};
+use sojourn_tools::{CallContext, Policy, PolicyVerdict, ToolCall, signature};
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -46,14 +46,21 @@ pub async fn call(
         Err(refusal) => {
             // A source that does not start offers no tools: the notices say why.
             let notices = toolbox.refresh().notices;
-            let there: Vec<String> = toolbox.specs().into_iter().map(|spec| spec.name).collect();
+            let specs = toolbox.specs();
             toolbox.close().await;
-            let hint = match (notices.is_empty(), there.is_empty()) {
-                (false, _) => notices.join("; "),
-                (true, false) => format!("it has {}", there.join(", ")),
-                (true, true) => "it offers no tools".to_owned(),
+            let known = specs.iter().find(|spec| spec.name == call.name);
+            let names: Vec<&str> = specs.iter().map(|spec| spec.name.as_str()).collect();
+            let hint = match (notices.is_empty(), known, names.is_empty()) {
+                (false, ..) => notices.join("; "),
+                (true, Some(spec), _) => {
+                    format!("it is called as {}", signature(&spec.name, &spec.parameters))
+                }
+                (true, None, false) => format!("it has {}", names.join(", ")),
+                (true, None, true) => "it offers no tools".to_owned(),
             };
-            return Err(Failure::new(Kind::Usage, refusal.to_string()).hint(hint).into());
+            // A plugin's tools have their own names here, as in `tools list`.
+            let own = |text: String| if path.is_dir() { text.replace(&format!("{NAME}_"), "") } else { text };
+            return Err(Failure::new(Kind::Usage, own(refusal.to_string())).hint(own(hint)).into());
         }
     };
     let decision = policy.decide(ready.spec(), ready.args(), false);

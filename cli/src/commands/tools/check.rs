@@ -192,7 +192,8 @@ fn print(report: &Report) -> Result<()> {
         let found: Vec<&str> = tool.problems.iter().chain(&tool.notes).map(String::as_str).collect();
         let found = if found.is_empty() { "sound".to_owned() } else { found.join("\n") };
         table.add_row([
-            tool.tool.clone(),
+            // The tool's own name, as in `tools list`.
+            tool.tool.strip_prefix(&format!("{NAME}_")).unwrap_or(&tool.tool).to_owned(),
             tool.calls.to_string(),
             time(tool.median_ms),
             time(tool.slowest_ms),

@@ -81,6 +81,8 @@ impl Manifest {
         let name = directory.file_name().map_or(NAME.into(), |name| name.to_string_lossy());
         if !waiting::for_tools(source.as_ref(), &name, within).await {
             let why = source.notices().into_iter().next().unwrap_or_else(|| "it prints nothing".to_owned());
+            // Nobody waits here for the next attempt.
+            let why = why.split("; they are unavailable, ").next().unwrap_or(&why).to_owned();
             source.close().await;
             return Err(Failure::new(Kind::Failure, format!("the plugin does not start: {why}"))
                 .hint(format!(
