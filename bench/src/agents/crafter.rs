@@ -210,14 +210,10 @@ async fn measure(
     let config = RunConfig { learning: false, episodes: worlds.clone(), ..subject.config.clone() };
     let begun = Instant::now();
     let library = if args.no_reflex { without_reflexes(library)? } else { library };
-    let Some((core, stats)) = subject
-        .run_with_progress(
-            home.environments().open(ENVIRONMENT).await?,
-            config,
-            LibraryHandle::InMemory(library),
-            "measuring: ",
-        )
-        .await?
+    let environment = home.environments().open(ENVIRONMENT).await?;
+    let library = LibraryHandle::InMemory(library);
+    let Some((core, stats)) =
+        Box::pin(subject.run_with_progress(environment, config, library, "measuring: ")).await?
     else {
         return Ok(None);
     };

@@ -90,8 +90,8 @@ impl Subject {
         };
         let begun = Instant::now();
         let library = LibraryHandle::OnDisk(Box::new(self.context.home.library().await?));
-        let Some((core, stats)) = self.run_with_progress(environment, config, library, "learning: ").await?
-        else {
+        let run = self.run_with_progress(environment, config, library, "learning: ");
+        let Some((core, stats)) = Box::pin(run).await? else {
             return Ok(None);
         };
         let learning = Learning {
