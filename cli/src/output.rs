@@ -53,7 +53,7 @@ pub fn folding_line(text: &str, indent: usize) -> io::Result<()> {
 /// in one too narrow for that, the text as it is.
 pub fn folded(text: &str, indent: usize) -> String {
     let width = crossterm::terminal::size().map_or(0, |(columns, _)| usize::from(columns));
-    if width < 2 * indent + 20 { text.to_owned() } else { fold(text, indent, width) }
+    if width < indent + 20 { text.to_owned() } else { fold(text, indent, width) }
 }
 
 fn fold(text: &str, indent: usize, width: usize) -> String {

@@ -46,7 +46,9 @@ const CELL_COLUMNS: usize = 12;
 
 /// The terminal's width; `None` where stdout is something else.
 pub fn terminal_width() -> Option<usize> {
-    if output::is_terminal() { new([""]).width().map(usize::from) } else { None }
+    let width = if output::is_terminal() { new([""]).width().map(usize::from) } else { None };
+    // A terminal whose size nobody set has none.
+    width.filter(|width| *width >= 20)
 }
 
 /// Prints rows whose last cells are texts. Where a terminal leaves them too little room, each stands below its row; where the

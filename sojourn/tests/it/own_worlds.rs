@@ -27,10 +27,10 @@ fn door(action: &str, other: &str) -> String {
     )
 }
 
-/// Writes a world and its agent file.
-fn write(place: &Path, name: &str, source: &str) {
+/// Writes a world and its agent file; `more` comes before the tables of the file.
+fn write(place: &Path, name: &str, source: &str, more: &str) {
     let text = format!(
-        "model = \"scripted\"\nembedding = \"none\"\ndiscover = {{ tasks = 0 }}\n\
+        "model = \"scripted\"\nembedding = \"none\"\n{more}\n\
          [controller]\nkind = \"openai\"\nbase_url = \"{}\"\n\
          [environment]\nkind = \"process\"\ncommand = [\"python3\", \"{name}.py\"]\n\
          [run]\ndeliberate = false\n[run.actor]\nrounds = 0\n",
@@ -57,8 +57,8 @@ fn shown(output: &Output) -> String {
 fn two_worlds_in_one_home_keep_their_skills_apart() {
     let place = tempfile::tempdir().unwrap();
     let place = place.path();
-    write(place, "pull", &door("pull", "push"));
-    write(place, "lift", &door("lift", "drop"));
+    write(place, "pull", &door("pull", "push"), "discover = { tasks = 0 }");
+    write(place, "lift", &door("lift", "drop"), "discover = { tasks = 0 }");
     for name in ["pull", "lift"] {
         let run = sojourn(place, &["run", &format!("{name}.toml"), "--steps", "6", "--time", "3m", "--json"]);
         let result = document(&run);
@@ -92,7 +92,7 @@ fn a_world_that_fails_is_told_before_the_run() {
     // An ending that is none of the protocol's: only the episodes that come so far are lost.
     let broken = sound.replace(end, "'ended': 'out of time' if at == 2 else None");
     assert_ne!(broken, sound);
-    write(place, "ends", &broken);
+    write(place, "ends", &broken, "");
     let show = sojourn(place, &["world", "show", "ends.toml"]);
     let told = said(&show);
     assert!(show.status.success() && told.contains("note: the world failed in "), "{told}");
@@ -103,7 +103,7 @@ fn a_world_that_fails_is_told_before_the_run() {
     assert!(!check.status.success() && said(&check).contains(why), "{}", said(&check));
 
     // No call works: there is nothing to run.
-    write(place, "bare", &sound.replace("result = {'state': {'at': at}, ", "result = {"));
+    write(place, "bare", &sound.replace("result = {'state': {'at': at}, ", "result = {"), "");
     let run = sojourn(place, &["run", "bare.toml", "--steps", "6", "--time", "1m"]);
     let told = said(&run);
     assert!(!run.status.success(), "{told}");
