@@ -5,7 +5,7 @@ use super::observer::{Notice, Observer};
 use super::run_media::{FrameRefused, RunMedia};
 use crate::config::{FrameRate, RunConfig};
 use crate::model::ControlRecord;
-use sojourn_tools::{Environment, Frame, Media};
+use sojourn_tools::{Environment, Frame, Media, MediaStore};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 use tokio::sync::Mutex;
@@ -93,9 +93,15 @@ impl Frames {
         // The log says that another process resumes the run before that process does anything.
         journal.read_controls().await?;
         drop(journal);
+        // Where the run was resumed within the episode, the log has its latest picture.
+        let recorded = match moment {
+            FrameMoment::Start => None,
+            FrameMoment::Step | FrameMoment::End => self.media.frame().map(|frame| frame.blob),
+        };
         let Some(frame) = self.ask(environment).await else { return Ok(()) };
         let Some(frame) = self.keep(frame, settings.budget) else { return Ok(()) };
-        if self.state().last.replace(frame.blob.clone()).as_ref() == Some(&frame.blob) {
+        let last = self.state().last.replace(frame.blob.clone()).or(recorded);
+        if last.as_ref() == Some(&frame.blob) {
             return Ok(());
         }
         self.journal.lock().await.append_control(ControlRecord::FrameTaken { frame }).await
