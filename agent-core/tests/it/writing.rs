@@ -41,7 +41,9 @@ fn attempt(config: RunConfig, passes: impl Fn(&str) -> bool) -> Vec<Effect> {
                 }
             )
         };
-        if effects.iter().any(over) {
+        // What follows is the next attempt.
+        if let Some(end) = all.iter().position(over) {
+            all.truncate(end + 1);
             return all;
         }
     }
@@ -59,6 +61,7 @@ fn asked(effects: &[Effect]) -> Vec<u32> {
     requests.collect()
 }
 
+/// Who wrote the skill that was drafted.
 fn author(effects: &[Effect]) -> Option<&Origin> {
     effects.iter().find_map(|effect| match effect {
         Effect::ChangeLibrary { change: LibraryEvent::Drafted { skill } } => Some(&skill.manifest.origin),
