@@ -1,6 +1,6 @@
 use super::lock::RunLock;
 use super::record::Encoder;
-use super::{EventSeq, RunId, Writer};
+use super::{EventSeq, RunId, Writer, heads};
 use crate::{Error, Hash, Store};
 use serde::{Deserialize, Serialize};
 use sqlx::sqlite::SqliteRow;
@@ -204,6 +204,10 @@ impl Store {
         .bind(new.id.as_str())
         .execute(&mut connection)
         .await?;
+        // The head of a run without a record stands for its row, which is another one now.
+        if heads::noted(self.home(), &new.id)?.is_some_and(|head| head.seq == EventSeq(0)) {
+            heads::remove(self.home(), &new.id)?;
+        }
         insert(&mut connection, &new, None).await?;
         Writer::new(self.clone(), connection, lock, &new.id).await
     }

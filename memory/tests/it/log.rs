@@ -194,7 +194,9 @@ async fn a_run_that_was_cut_off_before_its_first_record_is_started_again() {
     let store = Store::open(home.path()).await.unwrap();
     let new = || NewRun::new(run_id(), "crafter", "model");
     drop(store.create_run(new()).await.unwrap());
-    let mut writer = store.start_run(new()).await.unwrap();
+    // Another row than the one whose head was noted.
+    let other = NewRun::new(run_id(), "crafter", "another model");
+    let mut writer = store.start_run(other).await.unwrap();
     assert!(
         matches!(store.start_run(new()).await, Err(Error::Locked { .. })),
         "another process may be about to write"
