@@ -143,6 +143,7 @@
 //!     steps: 4,
 //!     successes: 4,
 //!     known_skills: vec![],
+//!     quiet: None,
 //! };
 //! let explorer = Explorer { environment: &environment(), task: &task(), plan: &plan, sandbox: sandbox() };
 //! let findings = explorer.explore(vec![Doors::default()]).await?;
@@ -166,7 +167,7 @@ mod world;
 
 pub use discovery::{Change, Effect, FieldKind, StateField, Survey, identifier};
 pub use exploration::Explorer;
-pub use plan::{DemonstratedCall, Demonstration, ExplorationPlan, Findings};
+pub use plan::{DemonstratedCall, Demonstration, ExplorationPlan, Findings, QUIET_EPISODES};
 pub use play::StateExplorer;
 pub use recipe::{PlannedItem, RecipePlan};
 pub use ui::{ElementId, Field, FieldValue, Group, LeftOut, UiElement, UiState, UiStateError};

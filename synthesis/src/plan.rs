@@ -20,7 +20,14 @@ pub struct ExplorationPlan {
     /// Names of admitted skills of other tasks, which are tried before anything else.
     #[serde(default)]
     pub known_skills: Vec<String>,
+    /// Play in a world without a way to the goal ends after this many episodes in a row in which nothing new could be tried.
+    /// `None`: it goes on, as it did where a log was recorded without this bound.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quiet: Option<usize>,
 }
+
+/// The bound that new plans have for [`ExplorationPlan::quiet`].
+pub const QUIET_EPISODES: usize = 32;
 
 /// Calls that reached the goal in one world.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -91,6 +91,7 @@ fn effects() -> Vec<Effect> {
                 steps: 40,
                 successes: 2,
                 known_skills: vec!["drink".into()],
+                quiet: None,
             },
         },
         Effect::TryCandidates {

@@ -114,6 +114,7 @@ fn plan(episodes: u64) -> ExplorationPlan {
         steps: 10,
         successes: 4,
         known_skills: vec![],
+        quiet: None,
     }
 }
 

@@ -33,8 +33,6 @@ use tree::Tree;
 const TRIES: usize = 16;
 /// Seeds in a row whose goal was reached at the first try, after which programs are written.
 const FLUENT: usize = 3;
-/// Episodes in a row in which nothing new could be tried, after which a world without a way to the goal is left.
-const QUIET: usize = 2 * TRIES;
 /// Episodes of a survey with one seed.
 const SURVEYED: usize = 4;
 /// Solved seeds after which programs are written all the same.
@@ -178,7 +176,8 @@ impl<W: PracticeWorld> Game<'_, W> {
         let (mut quiet, mut known) = (0, 0);
         let mut seed = self.seeds.next();
         while let Some(now) = seed {
-            if self.left <= reserve || (solved == 0 && quiet >= QUIET) {
+            let hopeless = solved == 0 && self.explorer.plan.quiet.is_some_and(|most| quiet >= most);
+            if self.left <= reserve || hopeless {
                 break;
             }
             tries += 1;

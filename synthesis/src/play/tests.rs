@@ -1,6 +1,7 @@
 //! Worlds that are played in.
 
 use super::*;
+use crate::QUIET_EPISODES;
 use crate::fixtures::{SANDBOX, desk, task};
 use crate::world::{CallResult, RunResult};
 use async_trait::async_trait;
@@ -86,6 +87,7 @@ async fn a_way_that_no_short_random_walk_finds_is_found_from_known_places() {
         steps: 50,
         successes: 3,
         known_skills: vec![],
+        quiet: None,
     };
     let task = task();
     let explorer =
@@ -230,6 +232,7 @@ async fn a_world_in_which_nothing_is_left_to_try_is_not_played_to_the_last_episo
         steps: 50,
         successes: 3,
         known_skills: vec![],
+        quiet: Some(QUIET_EPISODES),
     };
     let task = task();
     let explorer =
@@ -239,4 +242,16 @@ async fn a_world_in_which_nothing_is_left_to_try_is_not_played_to_the_last_episo
     assert_eq!(findings, Findings::default());
     let played = *cliff.0.lock().unwrap();
     assert!((30..50).contains(&played), "{played} episodes");
+
+    let unbounded = ExplorationPlan { quiet: None, ..plan };
+    let explorer = StateExplorer {
+        environment: &environment,
+        task: &task,
+        plan: &unbounded,
+        sandbox: SANDBOX.clone(),
+    };
+    let cliff = Cliff::default();
+    explorer.play(vec![cliff.clone()]).await.unwrap();
+    let played = *cliff.0.lock().unwrap();
+    assert!(played >= 150, "an older log's play goes on: {played} episodes");
 }

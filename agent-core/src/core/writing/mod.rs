@@ -9,6 +9,7 @@ pub(crate) use candidates::trial_calls;
 use super::acting::AfterReflection;
 use super::{Core, Phase, prompts, seeds};
 use crate::model::{Demonstration, Effect, ExplorationPlan, Milestone, Purpose};
+use sojourn_synthesis::QUIET_EPISODES;
 use std::collections::BTreeSet;
 
 /// Other episodes of a task whose first observations are shown, in a world with a question.
@@ -90,6 +91,7 @@ impl Core {
                     steps: self.spec.call_steps(self.config.actor.trial_steps),
                     successes: limits.successes,
                     known_skills: skills.clone(),
+                    quiet: (self.config.rules >= 4).then_some(QUIET_EPISODES),
                 };
                 draft.author = Author::Exploration { skills };
                 self.phase = Phase::Exploring(draft);

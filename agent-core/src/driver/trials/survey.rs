@@ -74,6 +74,7 @@ pub async fn survey(
         steps: spec.call_steps(EPISODE_CALLS),
         successes: 0,
         known_skills: Vec::new(),
+        quiet: None,
     };
     let begun = Instant::now();
     let enough = |calls: usize| calls >= plan.calls || begun.elapsed() >= plan.time;
