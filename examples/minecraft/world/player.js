@@ -10,6 +10,8 @@ const { Knowledge } = require('./rules/knowledge');
 const TICK_MS = 50;
 // Blocks within which the player knows of things.
 const SIGHT = 32;
+// `findBlocks` stops at so many blocks, in the order of chunk sections: with fewer the nearest need not be among them.
+const FOUND = 256;
 // An action stops when the player loses this much health in it.
 const ALARM = 4;
 const HOSTILE = ['zombie', 'skeleton', 'creeper', 'spider', 'witch', 'drowned', 'husk', 'stray', 'enderman', 'slime'];
@@ -31,11 +33,12 @@ class Player {
     bot.on('error', (error) => process.stderr.write(`player: ${error.message}\n`));
   }
 
-  /** Enters a world. `connect` sets the socket of the client. */
-  static async join(options) {
+  /** Enters a world. `connect` sets the socket of the client; `created` gets the bot before it is in the world. */
+  static async join({ created = () => {}, ...options }) {
     const bot = mineflayer.createBot({
       username: 'Sojourner', auth: 'offline', respawn: false, hideErrors: true, viewDistance: 'tiny', logErrors: false, ...options,
     });
+    created(bot);
     bot.loadPlugin(pathfinder);
     await new Promise((resolve, reject) => {
       bot.once('spawn', resolve);
@@ -67,7 +70,10 @@ class Player {
   /** The positions of blocks of a kind, the nearest first. */
   blocks(name, count = 1, distance = SIGHT) {
     const block = this.bot.registry.blocksByName[name];
-    return block ? this.bot.findBlocks({ matching: block.id, maxDistance: distance, count }) : [];
+    if (!block) return [];
+    const here = this.bot.entity.position;
+    const found = this.bot.findBlocks({ matching: block.id, maxDistance: distance, count: Math.max(count, FOUND) });
+    return found.sort((a, b) => a.distanceTo(here) - b.distanceTo(here)).slice(0, count);
   }
 
   creatures() {

@@ -47,10 +47,12 @@ class World {
   /** Enters the server elsewhere. */
   async visit() {
     const { host, port } = this.server;
+    let bot = null;
     try {
-      const joined = Player.join({ host, port, version: this.version ?? false, respawn: true });
+      const joined = Player.join({ host, port, version: this.version ?? false, respawn: true, created: (one) => { bot = one; } });
       return await inTime(joined, 30, 'it does not answer within 30 s');
     } catch (error) {
+      bot?.end();
       throw new Error(`cannot play on ${host}:${port}: ${advice(error)}`);
     }
   }
