@@ -8,7 +8,9 @@ command -v c++ >/dev/null 2>&1 || missing="$missing g++"
 # bindgen loads libclang at build time, and needs clang's own headers beside it.
 has_libclang() {
     [ -n "${LIBCLANG_PATH:-}" ] && return
-    for file in /usr/lib/llvm-*/lib/libclang*.so* /usr/lib/*/libclang*.so* /usr/lib64/libclang.so* \
+    # The names that bindgen looks for: libclang-cpp.so, which comes without the headers, is another library.
+    for file in /usr/lib/llvm-*/lib/libclang.so* /usr/lib/llvm-*/lib/libclang-[0-9]*.so* /usr/lib/*/libclang.so* \
+        /usr/lib/*/libclang-[0-9]*.so* /usr/lib64/libclang.so* \
         /opt/homebrew/opt/llvm/lib/libclang.dylib /Library/Developer/CommandLineTools/usr/lib/libclang.dylib; do
         [ -e "$file" ] && return
     done
