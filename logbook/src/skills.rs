@@ -21,11 +21,10 @@ fn is_in_use(state: &LibraryState, entry: &Entry) -> bool {
 
 /// The aliases and the names that they stand for.
 pub fn aliases(state: &LibraryState) -> Vec<(&str, &str)> {
-    state
-        .histories()
-        .filter(|(_, history)| history.alias.is_some())
-        .map(|(name, _)| (name, state.resolve(name)))
-        .collect()
+    let mut found: Vec<(&str, &str)> =
+        state.aliases().into_iter().map(|(alias, _, name)| (alias, name)).collect();
+    found.dedup();
+    found
 }
 
 /// The author of a skill.

@@ -11,6 +11,7 @@ use sojourn_logbook::skills::{aliases, as_json, author, history, standing};
 use sojourn_logbook::{Failing, SkillGraph, failing, uses};
 use sojourn_skills::{History, Library, LibraryError, LibraryState};
 use sojourn_tools::signature;
+use std::collections::BTreeMap;
 
 /// The most uses of one skill that are sent: the latest.
 const MOST_USES: usize = 2000;
@@ -41,18 +42,24 @@ pub async fn list(state: Shared, headers: HeaderMap, uri: Uri) -> Answer {
         .histories()
         .skip(offset)
         .take(limit)
-        .filter_map(|(name, history)| row(skills, name, history, failing.get(name)))
+        .filter_map(|(name, history)| row(skills, name, history, &failing))
         .collect();
     answer(&headers, &json!({"total": total, "offset": offset, "skills": page}))
 }
 
 /// A skill in a line of the list: its active version, or its latest.
-fn row(state: &LibraryState, name: &str, history: &History, failing: Option<&Failing>) -> Option<Value> {
+fn row(
+    state: &LibraryState,
+    name: &str,
+    history: &History,
+    failing: &BTreeMap<(String, String), Failing>,
+) -> Option<Value> {
     let entry = history.active().or(history.versions.last())?;
     let (manifest, usage) = (&entry.skill.manifest, entry.total_usage());
+    let failing = failing.get(&(name.to_owned(), manifest.environment.clone()));
     Some(json!({
         "name": name,
-        "alias": history.alias,
+        "alias": Some(state.resolve(name)).filter(|other| *other != name),
         "signature": signature(&manifest.name, &manifest.parameters),
         "description": manifest.description,
         "environment": manifest.environment,
