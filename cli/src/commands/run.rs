@@ -157,7 +157,12 @@ async fn carry_out(home: Home, args: &Run, run: Option<RunId>) -> Result<ExitCod
         None => None,
     };
     let run = run.unwrap_or_else(new_run);
-    let mut models = Models::load(&agent, args.pull).await?;
+    // Where the agent plays first, there may be nothing to ask for long, or ever.
+    let mut models = if environment.spec().play {
+        Models::load_when_asked(&agent, args.pull).await?
+    } else {
+        Models::load(&agent, args.pull).await?
+    };
     let context = RunContext::open(home, store).await?;
 
     let progress = Progress::new(0, "");
