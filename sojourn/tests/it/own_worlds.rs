@@ -79,6 +79,16 @@ fn two_worlds_in_one_home_keep_their_skills_apart() {
 
     let show = shown(&sojourn(place, &["skills", "show", "succeed"]));
     assert!(show.contains("learned in lift\n           version 1 is in use in pull\n"), "{show}");
+    let graph = document(&sojourn(place, &["skills", "graph", "--json"]));
+    let nodes: Vec<(&Value, &Value)> =
+        graph["nodes"].as_array().unwrap().iter().map(|node| (&node["id"], &node["environment"])).collect();
+    assert_eq!(
+        nodes,
+        [(&json!("succeed (pull)"), &json!("pull")), (&json!("succeed (lift)"), &json!("lift"))]
+    );
+    let dot = shown(&sojourn(place, &["skills", "graph"]));
+    assert!(dot.contains("\"succeed (pull)\" [label=") && dot.contains("\"succeed (lift)\" [label="), "{dot}");
+
     for name in ["pull", "lift"] {
         let agent = format!("{name}.toml");
         let ran = shown(&sojourn(place, &["skills", "run", "succeed", "--agent", &agent]));
@@ -86,6 +96,33 @@ fn two_worlds_in_one_home_keep_their_skills_apart() {
         let tested = shown(&sojourn(place, &["skills", "test", "succeed", "--agent", &agent]));
         assert!(tested.contains("0 failed"), "{tested}");
     }
+}
+
+#[test]
+fn the_same_program_is_learned_once_in_each_of_two_worlds() {
+    let place = tempfile::tempdir().unwrap();
+    let place = place.path();
+    let pull = door("pull", "push");
+    let rope = pull.replace("'name': 'pull'", "'name': 'rope'");
+    assert_ne!(pull, rope);
+    write(place, "pull", &pull, "discover = { tasks = 0 }");
+    write(place, "rope", &rope, "discover = { tasks = 0 }");
+    let run = |name: &str| {
+        let run = sojourn(place, &["run", &format!("{name}.toml"), "--steps", "6", "--time", "3m", "--json"]);
+        document(&run)["skills"].clone()
+    };
+    assert_eq!((run("pull")[0]["version"].clone(), run("rope")[0]["version"].clone()), (json!(1), json!(2)));
+    let sources = |version: &str| shown(&sojourn(place, &["skills", "show", "succeed", "--version", version]));
+    let source = |shown: String| shown[shown.find("function succeed").unwrap()..].to_owned();
+    assert_eq!(source(sources("1")), source(sources("2")));
+
+    // Neither world learns it again, and what each did with it is its own.
+    for name in ["pull", "rope"] {
+        assert_eq!(run(name), json!([]), "{name}");
+    }
+    let versions = document(&sojourn(place, &["skills", "list", "--json"]));
+    let of = |name: &str| versions.as_array().unwrap().iter().filter(|row| row["environment"] == name).count();
+    assert_eq!((of("pull"), of("rope")), (1, 1), "{versions}");
 }
 
 #[test]
