@@ -121,7 +121,7 @@ fn the_same_program_is_learned_once_in_each_of_two_worlds() {
         assert_eq!(run(name), json!([]), "{name}");
     }
     let versions = document(&sojourn(place, &["skills", "list", "--json"]));
-    let of = |name: &str| versions.as_array().unwrap().iter().filter(|row| row["environment"] == name).count();
+    let of = |name: &str| versions.as_array().unwrap().iter().filter(|row| row["manifest"]["environment"] == name).count();
     assert_eq!((of("pull"), of("rope")), (1, 1), "{versions}");
 }
 

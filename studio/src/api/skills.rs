@@ -7,11 +7,11 @@ use crate::{App, StudioError};
 use axum::extract::Path;
 use axum::http::{HeaderMap, Uri};
 use serde_json::{Value, json};
-use sojourn_logbook::skills::{aliases, as_json, author, history, standing};
+use sojourn_logbook::skills::{as_json, author, history, standing};
 use sojourn_logbook::{Failing, SkillGraph, failing, uses};
 use sojourn_skills::{History, Library, LibraryError, LibraryState};
 use sojourn_tools::signature;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The most uses of one skill that are sent: the latest.
 const MOST_USES: usize = 2000;
@@ -107,8 +107,8 @@ pub async fn one(state: Shared, Path(name): Path<String>, headers: HeaderMap) ->
     let mut uses = uses(skills, &records, &name);
     let used = uses.len();
     uses.drain(..used.saturating_sub(MOST_USES));
-    let also: Vec<&str> =
-        aliases(skills).into_iter().filter(|(_, other)| *other == name).map(|(alias, _)| alias).collect();
+    let also: BTreeSet<&str> =
+        skills.aliases().into_iter().filter(|(.., other)| *other == name).map(|(alias, ..)| alias).collect();
     answer(
         &headers,
         &json!({"name": name, "aliases": also, "versions": versions, "history": history,

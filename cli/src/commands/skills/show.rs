@@ -79,11 +79,7 @@ pub fn heading(state: &LibraryState, entry: &Entry) -> Result<()> {
             field("", &format!("version {} is in use in {other}", active.skill.manifest.version))?;
         }
     }
-    let aliases: Vec<&str> = aliases(state)
-        .into_iter()
-        .filter(|(_, name)| *name == manifest.name)
-        .map(|(alias, _)| alias)
-        .collect();
+    let aliases = aliases(state, entry);
     field("also called", &aliases.join(", "))?;
     field("id", manifest.id.as_str())?;
     let written = duration::date(manifest.created_ms as i64);
