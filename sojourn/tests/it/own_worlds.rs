@@ -175,6 +175,10 @@ fn what_was_learned_in_a_world_is_measured_in_fresh_episodes() {
 
     shown(&sojourn(place, &["run", "pull.toml", "--steps", "6", "--time", "3m"]));
     let library = || document(&sojourn(place, &["skills", "list", "--json"]));
+    let more = ["run", "pull.toml", "--resume", "--steps", "2", "--set", "run.deliberate=true"];
+    let resumed = sojourn(place, &more);
+    let why = "`--set run.deliberate=true` changes nothing in a run that is resumed";
+    assert!(resumed.status.success() && said(&resumed).contains(why), "{}", said(&resumed));
     let before = library();
     let measured = bench(&["--first-seed", "7", "--json"]);
     let told = said(&measured);
