@@ -39,6 +39,10 @@ MOST_REWARD = 1e12
 
 def make(settings):
     environment = make_as_asked(settings["id"], settings["make"])
+    spec = environment.spec
+    if spec is not None and spec.id != settings["id"].split(":")[-1]:
+        # Skills belong to a world by its name, and another version is another world.
+        sys.exit(f"`{settings['id']}` has versions; did you mean `gym:{spec.id}`?")
     modes = (getattr(environment, "metadata", None) or {}).get("render_modes", [])
     if "render_mode" in settings["make"] or "rgb_array" not in modes:
         return environment

@@ -257,6 +257,7 @@ mod with_network {
             ("gym:Pendulum-v1?actions=a,b", "1 arguments (axis_0), but 2 names"),
             ("gym:No-v0", "doesn't exist"),
             ("gym:FrozenLke-v1", "did you mean `gym:FrozenLake-v1`?"),
+            ("gym:MiniGrid-Empty-5x5", "did you mean `gym:MiniGrid-Empty-5x5-v0`?"),
             ("gym:minigrid-empty-5x5", "did you mean `gym:MiniGrid-Empty-5x5-v0`?"),
             ("gym:MiniGrid-Empty-5x5-v7", "did you mean `gym:MiniGrid-Empty-5x5-v0`?"),
         ] {
