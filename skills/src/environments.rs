@@ -65,7 +65,8 @@ impl LibraryState {
     pub fn environments_of(&self, name: &str) -> Vec<&str> {
         let Some(history) = self.skills.get(name) else { return Vec::new() };
         let target = self.skills.get(self.resolve(name));
-        let versions = history.versions.iter().rev().chain(target.iter().flat_map(|it| it.versions.iter().rev()));
+        let versions =
+            history.versions.iter().rev().chain(target.iter().flat_map(|it| it.versions.iter().rev()));
         let in_use = versions.filter(|entry| entry.status == Status::Admitted).map(Entry::environment);
         let mut found: Vec<&str> = Vec::new();
         for environment in in_use.chain(history.aliases.keys().map(String::as_str)) {
@@ -81,7 +82,8 @@ impl LibraryState {
         let mut found = Vec::new();
         for (name, history) in &self.skills {
             // An older state has one target for all environments.
-            let everywhere = history.alias.as_ref().and_then(|target| self.environments_of(target).first().copied());
+            let everywhere =
+                history.alias.as_ref().and_then(|target| self.environments_of(target).first().copied());
             for environment in history.aliases.keys().map(String::as_str).chain(everywhere) {
                 let target = self.resolve_in(name, environment);
                 if target != name {

@@ -571,7 +571,10 @@ mod tests {
         {
             assert_eq!(verdict(&deny, &run, &json!({"command": command}), false), expected, "{command}");
         }
-        let bad = Rule { args: [("command".into(), "(?x) a( # open".into())].into(), ..rule("*", PolicyVerdict::Deny) };
+        let bad = Rule {
+            args: [("command".into(), "(?x) a( # open".into())].into(),
+            ..rule("*", PolicyVerdict::Deny)
+        };
         let error = Policy::new(PolicyFile { rules: vec![bad], ..PolicyFile::default() }).unwrap_err();
         assert!(!error.to_string().contains("^(?:"), "the pattern is shown as it was written: {error}");
     }

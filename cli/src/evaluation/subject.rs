@@ -181,10 +181,8 @@ impl Subject {
             title: Some("benchmark".to_owned()),
             run: None,
         };
-        let watch = Watch {
-            redactor: self.redactor.clone(),
-            ..Watch::unguarded(observer, self.cancel.clone())
-        };
+        let watch =
+            Watch { redactor: self.redactor.clone(), ..Watch::unguarded(observer, self.cancel.clone()) };
         let session = self.context.begin(environment, plan, &self.models, watch).await?;
         let Session { driver, started_ms, .. } = session;
         Ok(driver.run(started_ms).await?)

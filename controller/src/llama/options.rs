@@ -60,7 +60,10 @@ impl LlamaOptions {
     pub(super) fn check(&self, trained_tokens: u32) -> Result<u32, ControllerError> {
         let bad = |reason: String| Err(ControllerError::BadRequest { reason });
         if self.max_candidates == 0 || self.max_candidates > MOST_CANDIDATES {
-            return bad(format!("`max_candidates` is {}; choose 1 to {MOST_CANDIDATES}", self.max_candidates));
+            return bad(format!(
+                "`max_candidates` is {}; choose 1 to {MOST_CANDIDATES}",
+                self.max_candidates
+            ));
         }
         let context_tokens = self.context_tokens.min(trained_tokens);
         if context_tokens < LEAST_CONTEXT {

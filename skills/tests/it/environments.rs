@@ -2,7 +2,8 @@
 
 use crate::common::{draft, report};
 use sojourn_skills::{
-    AdmissionRule, Compiled, Demotion, Entry, IllegalEvent, LibraryEvent, LibraryState, Skill, SkillId, Status,
+    AdmissionRule, Compiled, Demotion, Entry, IllegalEvent, LibraryEvent, LibraryState, Skill, SkillId,
+    Status,
 };
 
 /// Admits a version of `name` in `environment`, drafted in the library as a run there sees it.
@@ -86,8 +87,7 @@ fn changes_by_name_leave_other_worlds_alone() {
     admit(&mut state, "farm", "get", "go_to(9)");
     let take = admit(&mut state, "keys", "take", "go_to(1)");
     admit(&mut state, "keys", "get", "go_to(1)");
-    let merge =
-        |into: &str| merged("get", into, None);
+    let merge = |into: &str| merged("get", into, None);
     assert!(matches!(state.apply(&merge("gone")), Err(IllegalEvent::Unused { .. })));
     state.apply(&merge("take")).unwrap();
     assert_eq!(state.active_in("get", "keys").map(Entry::id), Some(&take));
@@ -124,7 +124,10 @@ fn an_alias_is_of_one_world() {
     for (environment, name) in [("keys", "grab"), ("farm", "get")] {
         assert_eq!(state.active_in("get", environment).map(Entry::name), Some(name));
         let own = state.of_environment(environment);
-        assert_eq!(own.active("get").map(|entry| (entry.name(), entry.environment())), Some((name, environment)));
+        assert_eq!(
+            own.active("get").map(|entry| (entry.name(), entry.environment())),
+            Some((name, environment))
+        );
     }
     // A state goes through the first record of a run.
     let read: LibraryState = serde_json::from_value(serde_json::to_value(&state).unwrap()).unwrap();
@@ -138,7 +141,9 @@ fn equal_programs_of_two_worlds_are_two_skills() {
     let farm = admit(&mut state, "farm", "succeed", "go_to(1)");
     assert_ne!(keys, farm);
     assert_eq!(in_use(&state), [("keys", 1), ("farm", 2)]);
-    assert!(state.histories().flat_map(|(_, history)| &history.versions).all(|entry| entry.skill.is_intact()));
+    assert!(
+        state.histories().flat_map(|(_, history)| &history.versions).all(|entry| entry.skill.is_intact())
+    );
 
     // Written again in either world, the program is the version that is there.
     for (environment, id) in [("keys", &keys), ("farm", &farm)] {

@@ -31,7 +31,10 @@ fn check(state: &LibraryState) {
             Some((_, environment, other)) => {
                 assert!(last.is_none(), "an alias has an admitted version of its own");
                 assert_eq!(state.active(name).map(Entry::id), state.active(other).map(Entry::id));
-                assert_eq!(state.active_in(name, environment).map(Entry::id), state.active(other).map(Entry::id));
+                assert_eq!(
+                    state.active_in(name, environment).map(Entry::id),
+                    state.active(other).map(Entry::id)
+                );
                 assert_ne!(state.resolve(name), name);
             }
         }

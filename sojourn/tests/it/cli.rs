@@ -53,7 +53,10 @@ fn a_misspelt_word_of_log_is_named() {
     for (args, meant) in [
         (&["log", "lates"][..], "no run named `lates`; did you mean `latest`?"),
         (&["replay", "latset"], "no run named `latset`; did you mean `latest`?"),
-        (&["log", "verfy"], "there is neither a run nor a command `verfy`; did you mean `sojourn log verify`?"),
+        (
+            &["log", "verfy"],
+            "there is neither a run nor a command `verfy`; did you mean `sojourn log verify`?",
+        ),
         (&["log", "exprot"], "did you mean `sojourn log export`?"),
     ] {
         let told = place.complaint(args);

@@ -32,7 +32,12 @@ fn door(action: &str, other: &str) -> String {
 /// Writes a world and its agent file, whose model is a script; `more` comes before the tables of the file.
 fn write(place: &Path, name: &str, source: &str, more: &str) {
     let controller = format!("[controller]\nkind = \"openai\"\nbase_url = \"{}\"\n", endpoint());
-    write_with(place, name, source, &format!("model = \"scripted\"\nembedding = \"none\"\n{more}\n{controller}"));
+    write_with(
+        place,
+        name,
+        source,
+        &format!("model = \"scripted\"\nembedding = \"none\"\n{more}\n{controller}"),
+    );
 }
 
 /// As [`write`], with all that stands before the table of the environment.
@@ -87,7 +92,10 @@ fn two_worlds_in_one_home_keep_their_skills_apart() {
         [(&json!("succeed (pull)"), &json!("pull")), (&json!("succeed (lift)"), &json!("lift"))]
     );
     let dot = shown(&sojourn(place, &["skills", "graph"]));
-    assert!(dot.contains("\"succeed (pull)\" [label=") && dot.contains("\"succeed (lift)\" [label="), "{dot}");
+    assert!(
+        dot.contains("\"succeed (pull)\" [label=") && dot.contains("\"succeed (lift)\" [label="),
+        "{dot}"
+    );
 
     for name in ["pull", "lift"] {
         let agent = format!("{name}.toml");
@@ -112,7 +120,8 @@ fn the_same_program_is_learned_once_in_each_of_two_worlds() {
         document(&run)["skills"].clone()
     };
     assert_eq!((run("pull")[0]["version"].clone(), run("rope")[0]["version"].clone()), (json!(1), json!(2)));
-    let sources = |version: &str| shown(&sojourn(place, &["skills", "show", "succeed", "--version", version]));
+    let sources =
+        |version: &str| shown(&sojourn(place, &["skills", "show", "succeed", "--version", version]));
     let source = |shown: String| shown[shown.find("function succeed").unwrap()..].to_owned();
     assert_eq!(source(sources("1")), source(sources("2")));
 
@@ -121,7 +130,9 @@ fn the_same_program_is_learned_once_in_each_of_two_worlds() {
         assert_eq!(run(name), json!([]), "{name}");
     }
     let versions = document(&sojourn(place, &["skills", "list", "--json"]));
-    let of = |name: &str| versions.as_array().unwrap().iter().filter(|row| row["manifest"]["environment"] == name).count();
+    let of = |name: &str| {
+        versions.as_array().unwrap().iter().filter(|row| row["manifest"]["environment"] == name).count()
+    };
     assert_eq!((of("pull"), of("rope")), (1, 1), "{versions}");
 }
 
@@ -163,7 +174,8 @@ fn what_was_learned_in_a_world_is_measured_in_fresh_episodes() {
     // In this one the model deliberates, and is not on this machine.
     write_with(place, "alone", &door("pull", "push"), "");
     let agent = std::fs::read_to_string(place.join("alone.toml")).unwrap();
-    std::fs::write(place.join("alone.toml"), agent.replace("deliberate = false", "deliberate = true")).unwrap();
+    std::fs::write(place.join("alone.toml"), agent.replace("deliberate = false", "deliberate = true"))
+        .unwrap();
     let bench = |more: &[&str]| {
         let words = ["bench", "alone.toml", "--no-deliberation", "--episodes", "4"];
         sojourn(place, &[&words[..], more].concat())
@@ -187,7 +199,10 @@ fn what_was_learned_in_a_world_is_measured_in_fresh_episodes() {
     let measured = document(&measured);
     assert_eq!(measured["model"], Value::Null, "{measured}");
     let task = &measured["tasks"][0];
-    assert_eq!((&task["task"], &task["reached"], &task["episodes"]), (&json!("succeed"), &json!(4), &json!(4)));
+    assert_eq!(
+        (&task["task"], &task["reached"], &task["episodes"]),
+        (&json!("succeed"), &json!(4), &json!(4))
+    );
     assert_eq!(task["mean_steps"], 2.0, "{measured}");
     let one = json!({"mean": 1.0, "standard_error": 0.0, "least": 1.0, "most": 1.0});
     assert_eq!(measured["return"], one, "{measured}");
@@ -197,13 +212,26 @@ fn what_was_learned_in_a_world_is_measured_in_fresh_episodes() {
 
     let words = shown(&bench(&[]));
     assert!(words.contains("succeed  version 1   4 of 4  100    2.0"), "{words}");
-    assert!(words.contains("pull: 4 episodes in worlds that learning never sees, seeds from 1; 1 skill, no model"), "{words}");
+    assert!(
+        words
+            .contains("pull: 4 episodes in worlds that learning never sees, seeds from 1; 1 skill, no model"),
+        "{words}"
+    );
     assert!(words.contains("  return   1.00 ± 0.00 an episode (1.00 to 1.00)"), "{words}");
     let learning = bench(&["--first-seed", "999999999"]);
-    assert!(said(&learning).contains("seeds from 1000000000 on are reserved for learning"), "{}", said(&learning));
+    assert!(
+        said(&learning).contains("seeds from 1000000000 on are reserved for learning"),
+        "{}",
+        said(&learning)
+    );
 
     // A task without a skill is reported, and no model is asked for it either.
-    write(place, "pull", &door("pull", "push"), "goals = [{ text = \"go far\", condition = { at_least = { path = \"/at\", value = 9 } } }]");
+    write(
+        place,
+        "pull",
+        &door("pull", "push"),
+        "goals = [{ text = \"go far\", condition = { at_least = { path = \"/at\", value = 9 } } }]",
+    );
     let words = shown(&sojourn(place, &["bench", "pull.toml", "--episodes", "2"]));
     assert!(words.contains("go_far   none        0 of 2    0"), "{words}");
 

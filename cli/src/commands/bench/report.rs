@@ -188,7 +188,9 @@ impl Report {
             ))?;
         }
         output::line(format!("  time     {}", duration::show(Duration::from_secs_f64(self.seconds))))?;
-        Ok(output::line("± is the standard error of the mean; in brackets the least and the most of an episode")?)
+        Ok(output::line(
+            "± is the standard error of the mean; in brackets the least and the most of an episode",
+        )?)
     }
 }
 

@@ -27,9 +27,13 @@ fn meant(run: &str) -> Result<()> {
         .get_subcommands()
         .map(|command| command.get_name().to_owned())
         .collect();
-    let Some(command) = sojourn_tools::nearest(run, commands.iter().map(String::as_str)) else { return Ok(()) };
+    let Some(command) = sojourn_tools::nearest(run, commands.iter().map(String::as_str)) else {
+        return Ok(());
+    };
     let text = format!("there is neither a run nor a command `{run}`; did you mean `sojourn log {command}`?");
-    Err(Failure::new(Kind::NotFound, text).hint("`sojourn runs` lists all runs, `sojourn log --help` the commands").into())
+    Err(Failure::new(Kind::NotFound, text)
+        .hint("`sojourn runs` lists all runs, `sojourn log --help` the commands")
+        .into())
 }
 
 /// Runs a subcommand, or shows the timeline of a run.
