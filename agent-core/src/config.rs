@@ -11,7 +11,7 @@ use sojourn_skills::{AdmissionRule, ReflexRule};
 use sojourn_tools::PolicyFile;
 
 /// The version of the rules by which this program's core decides.
-pub const CORE_RULES: u32 = 4;
+pub const CORE_RULES: u32 = 5;
 
 /// The settings of one run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -47,7 +47,9 @@ pub struct RunConfig {
     /// on, tasks with equally many prerequisites are learned in the order of the environment, not of their names, and tools
     /// on offer stand after the options until one has answered in the episode. From 4 on, the first round of writing asks for
     /// one candidate, a task is left for later after two rounds in which none passed in any world, and programs that recipes
-    /// give are tried.
+    /// give are tried. From 5 on, a run with a list of `episodes` that neither deliberates nor learns leaves an episode in which no
+    /// skill is left to run, and never asks the controller, and a skill whose program another environment has too gets an address
+    /// of its own.
     #[schemars(skip)]
     #[serde(default, skip_serializing_if = "is_zero")]
     pub rules: u32,

@@ -15,6 +15,7 @@ mod ears;
 mod embedding;
 pub mod environments;
 pub mod error;
+pub mod evaluation;
 mod eyes;
 mod goals;
 pub mod home;

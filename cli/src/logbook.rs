@@ -14,7 +14,13 @@ use sojourn_memory::{RunInfo, Store};
 /// When there is none, or several.
 pub async fn find_run(store: &Store, name: &str) -> Result<RunInfo> {
     if name != "latest" {
-        return Ok(store.run(name).await?);
+        let found = store.run(name).await;
+        if found.is_err() && sojourn_tools::nearest(name, ["latest"].into_iter()).is_some() {
+            return Err(Failure::unknown("run", name, ["latest"].into_iter())
+                .hint("`latest` is the newest run; `sojourn runs` lists all runs")
+                .into());
+        }
+        return Ok(found?);
     }
     store.runs().await?.into_iter().next().ok_or_else(|| {
         Failure::new(Kind::NotFound, "there are no runs here yet")

@@ -40,8 +40,10 @@ pub fn default_name(models: &Models, kind: ModelKind) -> Result<String> {
 pub enum Loading {
     /// At once.
     Now,
-    /// When it is asked for the first time. Until then it may even be missing on this machine.
+    /// When it is asked for the first time. Its file is looked at at once.
     WhenAsked,
+    /// As [`WhenAsked`](Self::WhenAsked), where it is not expected to be asked: it may even be missing on this machine.
+    IfAsked,
 }
 
 /// The controller that an agent file asks for.
@@ -82,7 +84,7 @@ pub async fn controller(
                 None => default_name(models, ModelKind::Chat)?,
             };
             let path = match (find(models, &name, pull).await, loading) {
-                (Err(missing), Loading::WhenAsked)
+                (Err(missing), Loading::IfAsked)
                     if models.path(&name).is_err_and(|error| is_missing(&error)) =>
                 {
                     return Ok(Arc::new(never_loaded(&name, &missing)));
@@ -253,11 +255,11 @@ async fn llama(
         let _waiting = Waiting::on(&loads);
         return Ok(Arc::new(LlamaController::open(path, options).await?));
     }
-    let model = LlamaController::describe(&path)?;
+    let model = LlamaController::describe(&path, &options)?;
     let load = move || {
         let (path, options, loads) = (path.clone(), options.clone(), loads.clone());
         async move {
-            output::note(loads);
+            let _waiting = Waiting::beside_progress(&loads);
             let controller: Arc<dyn Controller> = Arc::new(LlamaController::open(path, options).await?);
             Ok(controller)
         }

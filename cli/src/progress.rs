@@ -48,6 +48,14 @@ pub fn is_shown() -> bool {
     !matches!(*bar(), Bar::None)
 }
 
+/// Prints a line for the person at the terminal, above the lines that are redrawn.
+pub fn note(line: &str) {
+    match &*bar() {
+        Bar::Shown(bar) => bar.suspend(|| output::note(line)),
+        Bar::None | Bar::Paused { .. } => output::note(line),
+    }
+}
+
 /// Keeps the redrawn lines away as long as it lives, so that they do not erase what else is on the terminal.
 pub struct Pause(());
 
@@ -132,10 +140,7 @@ impl Progress {
             format!("{} {}{text}", duration::clock(self.begun.elapsed().as_millis() as i64), self.label);
         let line = if self.redrawn { output::folded(&line, INDENT) } else { line };
         *self.printed.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
-        match &*bar() {
-            Bar::Shown(bar) => bar.suspend(|| output::note(line)),
-            Bar::None | Bar::Paused { .. } => output::note(line),
-        }
+        note(&line);
     }
 
     /// Removes the redrawn lines, and prints none for long phases any more.

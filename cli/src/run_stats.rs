@@ -54,10 +54,27 @@ pub struct Episode {
     pub steps: u64,
     /// Environment steps that reflexes took.
     pub reflex_steps: u64,
+    /// The sum of the environment's rewards.
+    pub reward: f64,
+    /// The tasks that were tried, by their names.
+    pub tasks: BTreeMap<String, TaskTries>,
     /// Achievements in order, each with the step of the episode at which it was unlocked.
     pub unlocked: Vec<(String, u64)>,
     /// How the environment ended the episode; `None` if it did not.
     pub ending: Option<Ending>,
+    /// Whether the episode is over, for whatever reason.
+    pub is_over: bool,
+}
+
+/// What came of a task in one episode.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct TaskTries {
+    /// Times it was tried.
+    pub tries: u32,
+    /// Tries that reached its goal.
+    pub reached: u32,
+    /// Environment steps of the tries that reached its goal.
+    pub steps: u64,
 }
 
 /// The first unlock of an achievement.
@@ -72,7 +89,22 @@ pub struct First {
 impl Episode {
     /// An episode without steps.
     pub fn new(seed: u64) -> Self {
-        Self { seed, steps: 0, reflex_steps: 0, unlocked: Vec::new(), ending: None }
+        Self {
+            seed,
+            steps: 0,
+            reflex_steps: 0,
+            reward: 0.0,
+            tasks: BTreeMap::new(),
+            unlocked: Vec::new(),
+            ending: None,
+            is_over: false,
+        }
+    }
+
+    /// Whether a task's goal was reached, or the environment counted it as an achievement.
+    pub fn reached(&self, task: &str) -> bool {
+        self.tasks.get(task).is_some_and(|tries| tries.reached > 0)
+            || self.unlocked.iter().any(|(name, _)| name == task)
     }
 
     /// Whether the agent died.
@@ -107,6 +139,9 @@ impl RunStats {
                 if let SkillEvent::Stepped(step) = event {
                     let reflex = step.reflex.is_some();
                     self.step(reflex, &step.unlocked, step.ended.as_ref());
+                    if let Some(episode) = self.episodes.last_mut() {
+                        episode.reward += step.reward;
+                    }
                 }
             }
         }
@@ -143,7 +178,22 @@ impl RunStats {
             Milestone::SkillAdmitted { skill, .. } | Milestone::ReflexAdmitted { reflex: skill, .. } => {
                 self.skills.push(skill.clone());
             }
-            Milestone::TaskDone { .. } | Milestone::EpisodeEnded { .. } => self.task = None,
+            Milestone::TaskDone { task, verified, steps } => {
+                self.task = None;
+                let Some(episode) = self.episodes.last_mut() else { return };
+                let tries = episode.tasks.entry(task.clone()).or_default();
+                tries.tries += 1;
+                if *verified {
+                    tries.reached += 1;
+                    tries.steps += u64::from(*steps);
+                }
+            }
+            Milestone::EpisodeEnded { .. } => {
+                self.task = None;
+                if let Some(episode) = self.episodes.last_mut() {
+                    episode.is_over = true;
+                }
+            }
             Milestone::SkillGivenUp { .. }
             | Milestone::SkillDemoted { .. }
             | Milestone::SkillMerged { .. }
@@ -158,6 +208,39 @@ impl RunStats {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use sojourn_core::StepRecord;
+    use sojourn_tools::Action;
+
+    #[test]
+    fn tasks_and_rewards_are_those_of_their_episode() {
+        let mut stats = RunStats::default();
+        let step = |reward| StepRecord {
+            action: Action("go".to_owned()),
+            reflex: None,
+            change: None,
+            nulls: Vec::new(),
+            reward,
+            unlocked: Vec::new(),
+            ended: None,
+        };
+        let milestone = |stats: &mut RunStats, milestone: &Milestone| {
+            stats.note(&Notice::Milestone { milestone, replayed: false });
+        };
+        let done = |verified, steps| Milestone::TaskDone { task: "swim".to_owned(), verified, steps };
+        for (reward, verified) in [(1.5, true), (-1.0, false)] {
+            stats.note(&Notice::Episode { seed: 1 });
+            let event = SkillEvent::Stepped(step(reward));
+            stats.note(&Notice::Skill { event: &event, replayed: false });
+            milestone(&mut stats, &done(verified, 7));
+        }
+        let ended = Milestone::EpisodeEnded { cause: String::new(), achievements: 0, steps: 1 };
+        milestone(&mut stats, &ended);
+        let found: Vec<_> =
+            stats.episodes.iter().map(|it| (it.reward, it.reached("swim"), it.is_over)).collect();
+        assert_eq!(found, [(1.5, true, false), (-1.0, false, true)]);
+        assert_eq!(stats.episodes[0].tasks["swim"], TaskTries { tries: 1, reached: 1, steps: 7 });
+        assert_eq!(stats.episodes[1].tasks["swim"], TaskTries { tries: 1, reached: 0, steps: 0 });
+    }
 
     #[test]
     fn the_first_time_counts_over_all_episodes() {

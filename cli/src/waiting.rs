@@ -16,13 +16,7 @@ pub async fn for_tools(source: &dyn ToolSource, name: &str, within: Duration) ->
         return ready;
     }
     let text = format!("waiting up to {} s for the tools of `{name}`", within.as_secs());
-    // A terminal has room for one moving line: a run's own goes on.
-    let _waiting = if progress::is_shown() {
-        output::note(text);
-        None
-    } else {
-        Some(Waiting::on(&text))
-    };
+    let _waiting = Waiting::beside_progress(&text);
     settled.await
 }
 
@@ -43,6 +37,16 @@ impl Waiting {
         bar.set_message(terminal::escaped(text).into_owned());
         bar.enable_steady_tick(Duration::from_millis(200));
         Self(Some(bar))
+    }
+
+    /// Waits for what `text` says. A terminal has room for one moving line: where a run's own is there, it goes on, below one
+    /// line that says what is waited for.
+    pub fn beside_progress(text: &str) -> Self {
+        if progress::is_shown() {
+            progress::note(text);
+            return Self(None);
+        }
+        Self::on(text)
     }
 
     /// Changes the line on a terminal.

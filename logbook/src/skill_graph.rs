@@ -12,7 +12,7 @@ pub struct SkillGraph {
     /// Caller and callee as positions among the nodes.
     #[serde(skip)]
     pub edges: Vec<(usize, usize)>,
-    /// Caller and callee by name.
+    /// Caller and callee by their ids.
     #[serde(rename = "edges")]
     pub named: Vec<SkillCall>,
 }
@@ -20,8 +20,12 @@ pub struct SkillGraph {
 /// One active skill.
 #[derive(Debug, Serialize)]
 pub struct SkillNode {
+    /// What no other node has: the name, and where a skill of another environment has that name too, `name (environment)`.
+    pub id: String,
     /// The skill's name.
     pub name: String,
+    /// The environment that it is a skill of.
+    pub environment: String,
     /// The active version.
     pub version: u32,
     /// The number of successful uses.
@@ -34,7 +38,7 @@ pub struct SkillNode {
     pub reflex: bool,
 }
 
-/// A call of one skill by another, by their names.
+/// A call of one skill by another, by their ids.
 #[derive(Debug, Serialize)]
 pub struct SkillCall {
     /// The skill that calls.
@@ -46,12 +50,22 @@ pub struct SkillCall {
 impl SkillGraph {
     /// The graph of the active skills.
     pub fn of(state: &LibraryState) -> Self {
+        let mut namesakes: BTreeMap<&str, usize> = BTreeMap::new();
+        for entry in state.all_active() {
+            *namesakes.entry(entry.name()).or_default() += 1;
+        }
         let nodes: Vec<SkillNode> = state
             .all_active()
             .map(|entry| {
                 let usage = entry.total_usage();
                 SkillNode {
+                    id: if namesakes[entry.name()] > 1 {
+                        format!("{} ({})", entry.name(), entry.environment())
+                    } else {
+                        entry.name().to_owned()
+                    },
                     name: entry.name().to_owned(),
+                    environment: entry.environment().to_owned(),
                     version: entry.skill.manifest.version,
                     successes: usage.successes,
                     uses: usage.uses(),
@@ -68,18 +82,17 @@ impl SkillGraph {
             edges.extend(callees.filter_map(|callee| at.get(callee.id())).map(|callee| (caller, *callee)));
         }
         edges.dedup();
-        let name = |at: usize| nodes[at].name.clone();
-        let named =
-            edges.iter().map(|&(from, to)| SkillCall { caller: name(from), callee: name(to) }).collect();
+        let id = |at: usize| nodes[at].id.clone();
+        let named = edges.iter().map(|&(from, to)| SkillCall { caller: id(from), callee: id(to) }).collect();
         Self { nodes, edges, named }
     }
 }
 
 impl SkillNode {
-    /// `collect_wood v2, 7 of 9`.
+    /// `collect_wood v2, 7 of 9`; `open (keys) v1` where a skill of another environment has the name too.
     pub fn label(&self) -> String {
         let used =
             if self.uses > 0 { format!(", {} of {}", self.successes, self.uses) } else { String::new() };
-        format!("{} v{}{used}", self.name, self.version)
+        format!("{} v{}{used}", self.id, self.version)
     }
 }

@@ -11,6 +11,8 @@ pub struct SkillUse {
     pub at_ms: u64,
     /// The version that was used.
     pub version: u32,
+    /// Name of the environment that it is a skill of.
+    pub environment: String,
     /// The context: the name of a task, or another label.
     pub context: String,
     /// Whether the post-condition held afterwards.
@@ -46,15 +48,16 @@ pub fn uses(state: &LibraryState, records: &[RecordedEvent], name: &str) -> Vec<
     all_uses(state, records).filter(|(used, _)| *used == name).map(|(_, one)| one).collect()
 }
 
-/// The skills whose latest uses failed, by name.
-pub fn failing(state: &LibraryState, records: &[RecordedEvent]) -> BTreeMap<String, Failing> {
-    let mut failing: BTreeMap<String, Failing> = BTreeMap::new();
-    for (name, SkillUse { at_ms, version, success, origin, .. }) in all_uses(state, records) {
+/// The skills whose latest uses failed, by name and environment: skills of two worlds may have one name.
+pub fn failing(state: &LibraryState, records: &[RecordedEvent]) -> BTreeMap<(String, String), Failing> {
+    let mut failing: BTreeMap<(String, String), Failing> = BTreeMap::new();
+    for (name, SkillUse { at_ms, version, environment, success, origin, .. }) in all_uses(state, records) {
+        let skill = (name.to_owned(), environment);
         if success {
-            failing.remove(name);
+            failing.remove(&skill);
         } else {
             let first = Failing { failures: 0, since_ms: at_ms, origin, version };
-            failing.entry(name.to_owned()).or_insert(first).failures += 1;
+            failing.entry(skill).or_insert(first).failures += 1;
         }
     }
     failing
@@ -70,6 +73,7 @@ fn all_uses<'a>(
         let one = SkillUse {
             at_ms: record.at_ms,
             version: manifest.version,
+            environment: manifest.environment.clone(),
             context: usage.context.clone(),
             success: usage.success,
             died: usage.died,

@@ -19,13 +19,12 @@ fn is_in_use(state: &LibraryState, entry: &Entry) -> bool {
     state.history(entry.name()).is_some_and(|history| history.is_in_use(entry))
 }
 
-/// The aliases and the names that they stand for.
-pub fn aliases(state: &LibraryState) -> Vec<(&str, &str)> {
-    state
-        .histories()
-        .filter(|(_, history)| history.alias.is_some())
-        .map(|(name, _)| (name, state.resolve(name)))
-        .collect()
+/// The other names of a version in its environment.
+pub fn aliases<'a>(state: &'a LibraryState, entry: &Entry) -> Vec<&'a str> {
+    let of = |(alias, environment, name): (&'a str, &str, &str)| {
+        (environment == entry.environment() && name == entry.name()).then_some(alias)
+    };
+    state.aliases().into_iter().filter_map(of).collect()
 }
 
 /// The author of a skill.
@@ -55,7 +54,7 @@ pub fn as_json(entry: &Entry, state: &LibraryState) -> Value {
         "manifest": manifest,
         "status": entry.status,
         "active": is_in_use(state, entry),
-        "aliases": aliases(state).into_iter().filter(|(_, name)| *name == manifest.name).map(|(alias, _)| alias).collect::<Vec<_>>(),
+        "aliases": aliases(state, entry),
         "stale": state.stale_callee(entry),
         "calls_skills": state.callees(entry).collect::<Vec<_>>(),
         "called_by": names(state.callers(&manifest.name).collect()),

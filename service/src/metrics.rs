@@ -179,7 +179,7 @@ async fn render(store: &Store, vitals: &Vitals) -> Result<String, Error> {
         "sojourn_approvals_pending",
         "gauge",
         "Calls that wait for an approval.",
-        store.count_pending_approvals().await?,
+        store.count_approvals(None, false).await?,
     );
     let (open, delivered, given_up) = store.message_counts().await?;
     page.metric(

@@ -26,12 +26,14 @@ pub fn same_behaviour(entry: &Entry, evidence: &[CaseResult]) -> bool {
     same >= SAME_CASES && same == started
 }
 
-/// Checks whether `name` may become an alias of `into`.
+/// Checks whether `name` may become an alias of `into` in `environment`, and returns the environment. Without one it is the
+/// latest in which both are in use, as older records mean it.
 pub(crate) fn judge(
     state: &LibraryState,
     name: &str,
     into: &str,
     evidence: &[CaseResult],
+    environment: Option<&str>,
 ) -> Result<String, IllegalEvent> {
     let different = |reason: &str| IllegalEvent::Different {
         name: name.to_owned(),
@@ -43,12 +45,13 @@ pub(crate) fn judge(
     let (ones, others) =
         (history(name).ok_or_else(|| unused(name))?, history(into).ok_or_else(|| unused(into))?);
     // Of names with versions of several environments, those of the latest environment that has both are compared.
-    let environments = state.environments_of(name);
+    let environments = environment.map_or_else(|| state.environments_of(name), |named| vec![named]);
     let both = environments
         .iter()
         .find_map(|environment| Some((ones.active_in(environment)?, others.active_in(environment)?)));
     let (one, other) = match both {
         Some(both) => both,
+        None if environment.is_some() => return Err(unused(name)),
         None => (ones.active().ok_or_else(|| unused(name))?, others.active().ok_or_else(|| unused(into))?),
     };
     if name == into {
@@ -57,7 +60,7 @@ pub(crate) fn judge(
     if let Some(reason) = differs(&one.skill.manifest, &other.skill.manifest) {
         return Err(different(reason));
     }
-    if state.reaches(into, name) {
+    if state.reaches(into, name, other.environment()) {
         return Err(different("`into` calls it"));
     }
     if !same_source(&one.skill, &other.skill) && !same_behaviour(other, evidence) {

@@ -94,6 +94,9 @@ pub enum LibraryEvent {
         /// equal up to names, comments and white space.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         evidence: Vec<CaseResult>,
+        /// The environment whose versions are merged. Absent in older records: the latest in which both names are in use.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        environment: Option<String>,
     },
     /// A reflex is enabled or disabled; its status stays.
     Switched {

@@ -54,7 +54,9 @@ impl LibraryState {
                 Ok(())
             }
             LibraryEvent::RolledBack { name, to } => self.roll_back(name, *to, event.kind()),
-            LibraryEvent::Merged { name, into, evidence } => self.merge(name, into, evidence),
+            LibraryEvent::Merged { name, into, evidence, environment } => {
+                self.merge(name, into, evidence, environment.as_deref())
+            }
             LibraryEvent::Switched { name, enabled } => self.switch(name, *enabled, event.kind()),
             LibraryEvent::SetAside { .. } => Ok(()),
             LibraryEvent::Used { id, usage } => {
@@ -135,7 +137,7 @@ impl LibraryState {
         entry.cases = union(&cases, cases_of(report, &skill.manifest.environment));
         entry.report = Some(report.clone());
         entry.admit();
-        self.clear_alias(name);
+        self.clear_alias(name, &skill.manifest.environment);
         Ok(())
     }
 
@@ -153,7 +155,7 @@ impl LibraryState {
         let entry = self.entry_mut(id)?;
         entry.trial = Some(trial.clone());
         entry.admit();
-        self.clear_alias(name);
+        self.clear_alias(name, &skill.manifest.environment);
         Ok(())
     }
 
@@ -181,13 +183,19 @@ impl LibraryState {
         Ok(())
     }
 
-    fn merge(&mut self, name: &str, into: &str, evidence: &[CaseResult]) -> Result<(), IllegalEvent> {
-        let environment = duplicate::judge(self, name, into, evidence)?;
+    fn merge(
+        &mut self,
+        name: &str,
+        into: &str,
+        evidence: &[CaseResult],
+        environment: Option<&str>,
+    ) -> Result<(), IllegalEvent> {
+        let environment = duplicate::judge(self, name, into, evidence, environment)?;
         if let Some(history) = self.skills.get_mut(name) {
             for entry in history.versions.iter_mut().filter(|entry| entry.environment() == environment) {
                 entry.status = Status::Retired;
             }
-            history.alias = Some(into.to_owned());
+            history.aliases.insert(environment, into.to_owned());
         }
         Ok(())
     }
@@ -213,7 +221,7 @@ impl LibraryState {
             if active.is_none_or(|id| !prerequisites.contains(id)) {
                 return Err(IllegalEvent::UntriedChain { name: name.clone(), callee: callee.clone() });
             }
-            if self.reaches(callee, name) {
+            if self.reaches(callee, name, environment) {
                 return Err(IllegalEvent::Cycle { name: name.clone(), callee: callee.clone() });
             }
         }
@@ -258,10 +266,11 @@ impl LibraryState {
             .ok_or_else(|| IllegalEvent::UnknownId { id: id.clone() })
     }
 
-    /// Clears the alias of a name that now has an admitted version of its own.
-    fn clear_alias(&mut self, name: &str) {
+    /// Clears the alias of a name that now has an admitted version of its own in `environment`.
+    fn clear_alias(&mut self, name: &str, environment: &str) {
         if let Some(history) = self.skills.get_mut(name) {
             history.alias = None;
+            history.aliases.remove(environment);
         }
     }
 }

@@ -25,20 +25,22 @@ impl LibraryState {
 
     /// Active skills that call `name` or one of its aliases.
     pub fn callers<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a Entry> {
-        let name = self.resolve(name);
-        self.all_active().filter(move |entry| self.callees(entry).any(|callee| self.resolve(callee) == name))
+        self.all_active().filter(move |entry| {
+            let resolve = |name| self.resolve_in(name, entry.environment());
+            self.callees(entry).any(|callee| resolve(callee) == resolve(name))
+        })
     }
 
-    /// Whether a call of `from` can lead to a call of `target`.
-    pub(crate) fn reaches(&self, from: &str, target: &str) -> bool {
+    /// Whether a call of `from` in `environment` can lead to a call of `target`.
+    pub(crate) fn reaches(&self, from: &str, target: &str, environment: &str) -> bool {
         let (mut open, mut seen) = (vec![from], BTreeSet::new());
         while let Some(name) = open.pop() {
-            let name = self.resolve(name);
+            let name = self.resolve_in(name, environment);
             if name == target {
                 return true;
             }
             if seen.insert(name)
-                && let Some(entry) = self.active(name)
+                && let Some(entry) = self.active_in(name, environment)
             {
                 open.extend(entry.skill.manifest.calls.iter().map(String::as_str));
             }

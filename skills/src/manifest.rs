@@ -3,7 +3,8 @@ use sha2::{Digest, Sha256};
 use sojourn_tools::{Condition, Parameter, ToolSpec};
 use std::fmt;
 
-/// Content address of a skill version: the SHA-256 (hex) of name, source, parameters and engine.
+/// Content address of a skill version: the SHA-256 (hex) of name, source, parameters and engine. Where two environments have the
+/// same content, the address of the later one covers its environment too.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct SkillId(String);
@@ -14,6 +15,11 @@ impl SkillId {
     pub fn of(name: &str, source: &str, parameters: &[Parameter], engine: &str) -> Self {
         let canonical = serde_json::json!([name, source, parameters, engine]);
         Self(sha256(canonical.to_string().as_bytes()))
+    }
+
+    /// The address that covers the environment too, for content that another environment has as well.
+    fn in_environment(&self, environment: &str) -> Self {
+        Self(sha256(serde_json::json!([self, environment]).to_string().as_bytes()))
     }
 
     /// The address as 64 hexadecimal digits.
@@ -255,9 +261,18 @@ impl Skill {
         self
     }
 
+    /// The same content under an address that covers the environment.
+    #[must_use]
+    pub(crate) fn in_own_environment(mut self) -> Self {
+        self.manifest.id = self.address().in_environment(&self.manifest.environment);
+        self
+    }
+
     /// Whether the id and the module's hash match the content.
     pub fn is_intact(&self) -> bool {
-        self.manifest.id == self.address() && self.manifest.wasm_sha256 == sha256(&self.wasm.0)
+        let (id, address) = (&self.manifest.id, self.address());
+        (*id == address || *id == address.in_environment(&self.manifest.environment))
+            && self.manifest.wasm_sha256 == sha256(&self.wasm.0)
     }
 
     fn address(&self) -> SkillId {

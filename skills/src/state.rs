@@ -19,9 +19,12 @@ pub struct LibraryState {
 pub struct History {
     /// Version `k` is at index `k - 1`.
     pub versions: Vec<Entry>,
-    /// Target of this name since its merge, until a version of its own is admitted.
+    /// Target of this name in every environment, as the first records of older runs have it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub alias: Option<String>,
+    pub(crate) alias: Option<String>,
+    /// Target of this name in an environment since its merge there, until a version of its own is admitted there.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) aliases: BTreeMap<String, String>,
     /// Whether the reflex is switched off.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub disabled: bool,
@@ -143,6 +146,16 @@ impl LibraryState {
         Skill::new(draft, compiled, version, calls).prebuilt()
     }
 
+    /// The skill under an address of its own, where another environment has the same content under the same name.
+    #[must_use]
+    pub fn with_own_address(&self, skill: Skill) -> Skill {
+        let environment = &skill.manifest.environment;
+        match self.entry(&skill.manifest.id) {
+            Some(same) if same.environment() != environment => skill.in_own_environment(),
+            _ => skill,
+        }
+    }
+
     /// Number of the next version of `name`.
     pub fn next_version(&self, name: &str) -> u32 {
         self.skills.get(name).map_or(0, |history| history.versions.len() as u32) + 1
@@ -168,13 +181,25 @@ impl LibraryState {
         self.skills.get(self.resolve(name))?.active()
     }
 
-    /// The name that `name` stands for: itself unless it was merged.
+    /// The name that `name` stands for: itself unless it was merged and has no active version of any environment. In the
+    /// library of one environment this is what a call runs.
     pub fn resolve<'a>(&'a self, name: &'a str) -> &'a str {
-        let mut name = name;
+        self.follow(name, |history| match history.active() {
+            Some(_) => None,
+            None => history.alias.as_ref().or_else(|| history.aliases.values().next()).map(String::as_str),
+        })
+    }
+
+    /// The last name of a chain of aliases.
+    pub(crate) fn follow<'a>(
+        &'a self,
+        mut name: &'a str,
+        alias: impl Fn(&'a History) -> Option<&'a str>,
+    ) -> &'a str {
         // A merge target is never an alias at the time of the merge, so this ends. The bound protects against
         // states from elsewhere.
         for _ in 0..self.skills.len() {
-            match self.skills.get(name).and_then(|history| history.alias.as_deref()) {
+            match self.skills.get(name).and_then(&alias) {
                 Some(other) => name = other,
                 None => break,
             }

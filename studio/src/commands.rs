@@ -6,7 +6,7 @@ use serde_json::Value;
 use sojourn_memory::{EventSeq, Forgotten, Hit, Memory, MemoryId, RunId};
 
 /// What to look for in the memories.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default)]
 pub struct MemoryQuery {
     /// The words; empty for the newest memories.
     pub text: String,
@@ -98,6 +98,30 @@ pub struct Approval {
     pub next: Option<String>,
 }
 
+/// A page of the calls that wait, or waited, for a person.
+#[derive(Debug, Clone, Serialize)]
+pub struct Approvals {
+    /// Number of such calls on all pages.
+    pub total: u64,
+    /// Number of newer calls than those of this page.
+    pub offset: u64,
+    /// The calls, the newest first.
+    pub approvals: Vec<Approval>,
+}
+
+/// Which calls are listed.
+#[derive(Debug, Clone, Default)]
+pub struct ApprovalQuery {
+    /// Only those of this run.
+    pub run: Option<RunId>,
+    /// Also those that have an answer.
+    pub answered: bool,
+    /// Number of newer calls that are left out.
+    pub offset: u64,
+    /// The largest number of calls.
+    pub limit: u32,
+}
+
 /// Why a command did nothing, for people.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{message}")]
@@ -138,8 +162,8 @@ pub trait Commands: Send + Sync {
     /// As Ctrl-C at the run's terminal: the step under way is finished, and the run can be resumed.
     async fn stop(&self, run: &RunId) -> Result<(), Refused>;
 
-    /// As `sojourn approvals list`, of one run or of all, the newest first; with `answered` also those that have an answer.
-    async fn approvals(&self, run: Option<&RunId>, answered: bool) -> Result<Vec<Approval>, Refused>;
+    /// As `sojourn approvals list`.
+    async fn approvals(&self, query: &ApprovalQuery) -> Result<Approvals, Refused>;
 
     /// As `sojourn approvals show`.
     async fn approval(&self, id: &str) -> Result<Approval, Refused>;

@@ -20,7 +20,10 @@ mod query;
 pub mod report;
 mod rows;
 
-pub use commands::{Agent, Approval, Commands, Found, MemoryQuery, NewFork, NewStart, Refused, WantedMore};
+pub use commands::{
+    Agent, Approval, ApprovalQuery, Approvals, Commands, Found, MemoryQuery, NewFork, NewStart, Refused,
+    WantedMore,
+};
 pub use error::StudioError;
 
 use access::Access;

@@ -20,10 +20,11 @@ export async function approvalsPage(place, { id, go }) {
   async function look() {
     const { approvals, total } = await get("/approvals", { all: all.checked });
     if (closed) return;
-    const now = JSON.stringify(approvals);
+    const now = JSON.stringify([total, approvals]);
     if (now === known) return;
     known = now;
-    fill(note, all.checked ? `${counted(total, "call")}, answered ones included` : counted(total, "call") + (total === 1 ? " waits" : " wait"));
+    const shown = approvals.length < total ? `; the newest ${approvals.length} are listed` : "";
+    fill(note, (all.checked ? `${counted(total, "call")}, answered ones included` : counted(total, "call") + (total === 1 ? " waits" : " wait")) + shown);
     fill(list, approvals.length === 0 ? h("li", { class: "empty" }, "No call waits for an approval.") : approvals.map((one) => h("li", { class: one.approval === id ? "chosen" : null },
       h("a", { href: approvalLink(one.approval), "aria-current": one.approval === id ? "true" : null }, one.tool),
       h("p", { class: "why" }, h("span", { class: one.state === "pending" ? "tag achievement" : "tag" }, WORDS[one.state] ?? one.state),

@@ -4,6 +4,7 @@ Settings: {"name": "gym:MiniGrid-Empty-5x5-v0", "id": "MiniGrid-Empty-5x5-v0", "
 """
 
 import base64
+import difflib
 import importlib
 import inspect
 import json
@@ -20,8 +21,8 @@ os.dup2(2, 1)
 import gymnasium  # noqa: E402
 import numpy  # noqa: E402
 
-# Packages that register their environments on import, by the first word of an id.
-FAMILIES = {"MiniGrid": "minigrid", "BabyAI": "minigrid", "ALE": "ale_py", "MiniHack": "minihack", "NetHack": "nle"}
+# Packages that register their environments on import, by the first word of an id in small letters.
+FAMILIES = {"minigrid": "minigrid", "babyai": "minigrid", "ale": "ale_py", "minihack": "minihack", "nethack": "nle"}
 # Limit on the elements of an array or a list; of a larger one only the shape is shown.
 LARGEST = 1000
 # Limit on the characters of a text, and on the depth of nested values, which JSON readers limit too.
@@ -38,6 +39,10 @@ MOST_REWARD = 1e12
 
 def make(settings):
     environment = make_as_asked(settings["id"], settings["make"])
+    spec = environment.spec
+    if spec is not None and spec.id != settings["id"].split(":")[-1]:
+        # Skills belong to a world by its name, and another version is another world.
+        sys.exit(f"`{settings['id']}` has versions; did you mean `gym:{spec.id}`?")
     modes = (getattr(environment, "metadata", None) or {}).get("render_modes", [])
     if "render_mode" in settings["make"] or "rgb_array" not in modes:
         return environment
@@ -49,17 +54,27 @@ def make(settings):
 def make_as_asked(name, options):
     try:
         return gymnasium.make(name, **options)
-    except gymnasium.error.NameNotFound:
-        family = FAMILIES.get(name.split("-")[0].split("/")[0])
+    except gymnasium.error.UnregisteredEnv as unknown:
+        family = FAMILIES.get(name.split("-")[0].split("/")[0].lower())
         if family is None:
-            raise
-        try:
-            module = importlib.import_module(family)
-        except ImportError:
-            sys.exit(f"`{name}` needs the package `{family}`: run `sojourn environments install gym {family}`")
-        if family == "ale_py":
-            gymnasium.register_envs(module)
+            sys.exit(nearest(name, unknown))
+    try:
+        module = importlib.import_module(family)
+    except ImportError:
+        sys.exit(f"`{name}` needs the package `{family}`: run `sojourn environments install gym {family}`")
+    if family == "ale_py":
+        gymnasium.register_envs(module)
+    try:
         return gymnasium.make(name, **options)
+    except gymnasium.error.UnregisteredEnv as unknown:
+        sys.exit(nearest(name, unknown))
+
+
+def nearest(name, unknown):
+    """The error for an id that nothing is registered under, with the most similar one."""
+    similar = difflib.get_close_matches(name, gymnasium.registry.keys(), n=1)
+    meant = f"; did you mean `gym:{similar[0]}`?" if similar else f": {words(unknown)}"
+    return f"Gymnasium knows no environment `{name}`{meant}"
 
 
 def names_of(environment, given):

@@ -322,9 +322,15 @@ fn spellings(value: &Value) -> Vec<String> {
 
 /// The pattern for a whole value.
 fn whole(pattern: &str, then: PolicyVerdict) -> Result<Regex, regex::Error> {
-    // Alone it must be valid too: `a)|(b` would otherwise leave the anchors.
+    // Alone it must be valid too: `a)|(b` would otherwise leave the anchors. An error says where in the pattern it is.
     Regex::new(pattern)?;
-    RegexBuilder::new(&format!("^(?:{pattern})$")).dot_matches_new_line(then != PolicyVerdict::Allow).build()
+    let anchored =
+        |text: &str| RegexBuilder::new(text).dot_matches_new_line(then != PolicyVerdict::Allow).build();
+    // Under the flag `x` a comment goes on to the end of its line, and that line end means nothing.
+    anchored(&format!("^(?:{pattern})$")).or_else(|error| match error {
+        regex::Error::Syntax(_) => anchored(&format!("^(?:{pattern}\n)$")),
+        other => Err(other),
+    })
 }
 
 /// The value that a tool takes for an argument that is left out.
@@ -553,6 +559,24 @@ mod tests {
         let unbalanced =
             Rule { args: [("command".into(), "a)|(b".into())].into(), ..rule("*", PolicyVerdict::Allow) };
         assert!(Policy::new(PolicyFile { rules: vec![unbalanced], ..PolicyFile::default() }).is_err());
+    }
+
+    #[test]
+    fn a_pattern_with_flags_may_end_in_a_comment() {
+        let commented = "(?xi) rm \\s+ -rf .*   # whatever it removes";
+        let deny = for_argument(commented, PolicyVerdict::Deny);
+        let run = tool("sh_run", Effects { write: true, ..Effects::default() });
+        for (command, expected) in
+            [("RM -rf /", PolicyVerdict::Deny), ("echo rm -rf /", PolicyVerdict::Allow)]
+        {
+            assert_eq!(verdict(&deny, &run, &json!({"command": command}), false), expected, "{command}");
+        }
+        let bad = Rule {
+            args: [("command".into(), "(?x) a( # open".into())].into(),
+            ..rule("*", PolicyVerdict::Deny)
+        };
+        let error = Policy::new(PolicyFile { rules: vec![bad], ..PolicyFile::default() }).unwrap_err();
+        assert!(!error.to_string().contains("^(?:"), "the pattern is shown as it was written: {error}");
     }
 
     #[test]

@@ -34,6 +34,9 @@ impl Core {
         if proposals.is_empty() && self.spec.question.is_some() {
             return self.without_a_skill();
         }
+        if proposals.is_empty() && self.only_skills_act() {
+            return self.next_episode("nothing was left to do".to_owned());
+        }
         if proposals.is_empty() && self.acts_step_by_step() && self.has_a_task_without_a_skill() {
             // Each action is a decision, so a task that was given up becomes available again.
             self.curriculum.decided();
@@ -97,6 +100,14 @@ impl Core {
     /// Whether skills and reflexes are written: the run wants to learn, and its world allows the trials that decide about them.
     pub(super) fn learns(&self) -> bool {
         self.config.learning && self.spec.practice
+    }
+
+    /// Whether nothing but the skills of the library acts: the run is over after its episodes, and the controller neither chooses nor
+    /// writes.
+    fn only_skills_act(&self) -> bool {
+        let config = &self.config;
+        let asks = config.deliberate || config.learning || !config.library;
+        config.rules >= 5 && !asks && !config.episodes.is_empty()
     }
 
     /// Whether the controller chooses single calls where no skill fits, so that the world is not left unused until a task that was

@@ -239,7 +239,7 @@ impl Core {
         };
         let compiled = Compiled { engine: self.origin.engine.clone(), wasm: tried.wasm.clone()?.0 };
         let skill = self.library.prepare(skill_draft, compiled, std::iter::empty());
-        let skill = skill.made_from_outside(self.tainted());
+        let skill = self.addressed(skill).made_from_outside(self.tainted());
         let id = skill.manifest.id.clone();
         let changes = vec![
             LibraryEvent::Drafted { skill: Box::new(skill) },

@@ -114,7 +114,9 @@ impl Core {
             }
             let evidence = if same { Vec::new() } else { alike.results.clone() };
             let into = alike.name.clone();
-            let change = LibraryEvent::Merged { name: name.to_owned(), into: into.clone(), evidence };
+            let environment = (self.config.rules >= 5).then(|| self.spec.name.clone());
+            let change =
+                LibraryEvent::Merged { name: name.to_owned(), into: into.clone(), evidence, environment };
             if self.library.apply(&change).is_ok() {
                 let milestone = Milestone::SkillMerged { skill: name.to_owned(), into };
                 return vec![Effect::ChangeLibrary { change }, Effect::ReportMilestone { milestone }];

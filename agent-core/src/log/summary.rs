@@ -207,7 +207,9 @@ fn event_line(event: &Event) -> String {
                 calls.collect::<Vec<_>>().join(", ")
             };
             match demonstrations.first() {
-                None => "nothing reached the goal".to_owned(),
+                None if programs.is_empty() => "nothing reached the goal".to_owned(),
+                // Play keeps programs and no demonstrations.
+                None => format!("{} reached the goal in play", counted(programs.len(), "program")),
                 Some(first) => format!(
                     "{} reached the goal, {} {}: {}",
                     counted(demonstrations.len(), "episode"),
@@ -448,7 +450,19 @@ fn indent(depth: u32) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{counted, one_line, short};
+    use super::{counted, event_line, one_line, short};
+    use crate::model::Event;
+
+    #[test]
+    fn programs_that_play_found_are_no_failure() {
+        let explored = |programs: &[&str]| {
+            let programs = programs.iter().map(|&program| program.to_owned()).collect();
+            event_line(&Event::Explored { demonstrations: Vec::new(), programs })
+        };
+        assert_eq!(explored(&[]), "nothing reached the goal");
+        assert_eq!(explored(&["go()"]), "1 program reached the goal in play");
+        assert_eq!(explored(&["go()", "come()"]), "2 programs reached the goal in play");
+    }
 
     #[test]
     fn one_thing_is_not_told_as_many() {

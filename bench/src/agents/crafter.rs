@@ -1,18 +1,18 @@
 //! `sojourn-bench crafter`: BALROG's protocol, with and without the parts of an agent.
 
 use super::statistics::Statistics;
-use super::subject::{Learning, Subject, Tokens, interrupted};
 use super::{published, random};
 use crate::args::Crafter;
 use anyhow::Result;
 use serde::Serialize;
 use sojourn_cli::agent_file::AgentFile;
 use sojourn_cli::error::{Failure, Kind};
+use sojourn_cli::evaluation::{Learning, Subject, Tokens, fresh_seeds, interrupted};
 use sojourn_cli::home::Home;
 use sojourn_cli::session::{LibraryHandle, stop_on_ctrl_c};
 use sojourn_cli::{duration, output, table};
 use sojourn_controller::Cancel;
-use sojourn_core::{Budgets, ReflexSource, RunConfig, seeds};
+use sojourn_core::{Budgets, ReflexSource, RunConfig};
 use sojourn_memory::{Memories, Store, Tick};
 use sojourn_skills::{LibraryEvent, LibraryState};
 use std::path::Path;
@@ -45,7 +45,7 @@ struct Report {
 
 /// Plays episodes of Crafter and prints how far the agent got.
 pub async fn crafter(home: &Home, args: Crafter) -> Result<ExitCode> {
-    let worlds = worlds(&args)?;
+    let worlds = fresh_seeds(args.first_seed, args.episodes)?;
     let achievements: Vec<String> = {
         let environment = home.environments().open(ENVIRONMENT).await?;
         environment
@@ -139,23 +139,6 @@ async fn lend_memories(home: &Home, store: &Store) -> Result<()> {
         let Some(last) = page.last() else { return Ok(()) };
         after = last.memory.made;
         lent.import(&tenant, &page).await?;
-    }
-}
-
-/// The seeds of the episodes, all below those that learning draws.
-fn worlds(args: &Crafter) -> Result<Vec<u64>> {
-    let end = args.first_seed.checked_add(u64::from(args.episodes));
-    match end.filter(|end| *end <= seeds::FIRST_LEARNING_SEED) {
-        Some(end) if args.episodes > 0 => Ok((args.first_seed..end).collect()),
-        Some(_) => Err(Failure::new(Kind::Usage, "there are no episodes to measure")
-            .hint("give `--episodes` a number above 0")
-            .into()),
-        None => Err(Failure::new(
-            Kind::Usage,
-            format!("seeds from {} on are reserved for learning", seeds::FIRST_LEARNING_SEED),
-        )
-        .hint("choose a smaller `--first-seed`")
-        .into()),
     }
 }
 

@@ -5,7 +5,6 @@ mod miniwob;
 mod published;
 mod random;
 mod statistics;
-mod subject;
 
 pub use crafter::crafter;
 pub use miniwob::miniwob;

@@ -1,6 +1,7 @@
 //! Statistics of a benchmark's episodes.
 
 use serde::Serialize;
+use sojourn_cli::evaluation::{mean, standard_error};
 use sojourn_cli::run_stats::Episode;
 use std::collections::BTreeMap;
 
@@ -60,21 +61,6 @@ fn has(episode: &Episode, achievement: &str) -> bool {
 
 fn ratio(part: usize, whole: usize) -> f64 {
     if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
-}
-
-/// The mean; 0 for no values.
-pub fn mean(values: &[f64]) -> f64 {
-    if values.is_empty() { 0.0 } else { values.iter().sum::<f64>() / values.len() as f64 }
-}
-
-/// The standard error of the mean: the sample's standard deviation over √n; 0 for fewer than two values.
-pub fn standard_error(values: &[f64]) -> f64 {
-    if values.len() < 2 {
-        return 0.0;
-    }
-    let (mean, count) = (mean(values), values.len() as f64);
-    let variance = values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / (count - 1.0);
-    (variance / count).sqrt()
 }
 
 fn score(rates: impl Iterator<Item = f64>) -> f64 {

@@ -5,6 +5,7 @@
 
 #![forbid(unsafe_code)]
 
+mod bench;
 pub mod duration;
 mod environments;
 mod goals;
@@ -22,6 +23,7 @@ mod tests;
 mod tools;
 mod unattended;
 
+pub use bench::Bench;
 pub use environments::Environments;
 pub use goals::{Goal, Look, World};
 pub use hear::Hear;
@@ -115,6 +117,11 @@ pub enum Command {
     /// outcome to the agent. A run that was resumed or forked cannot be replayed this way, and no run can be killed at the
     /// record where it gives up a failing controller.
     SimulateCrash(SimulateCrash),
+    /// Measure how well an agent does with what it has learned, in episodes that learning never sees.
+    ///
+    /// Nothing is learned and nothing in the home is changed: the episodes are a run in a temporary home, with the skills of the
+    /// library and without memories. Of each task it prints in how many episodes its goal was reached. Ctrl-C prints what came so far.
+    Bench(Bench),
     /// List the runs, newest first.
     Runs(Reading),
     /// Show a run's log record by record; verify, recover, export, import and collect logs.

@@ -13,6 +13,7 @@ fn help_of_every_command() {
         &["schedule", "add"],
         &["schedule", "history"],
         &["approvals"],
+        &["bench"],
         &["runs"],
         &["log"],
         &["log", "show"],

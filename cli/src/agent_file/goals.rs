@@ -43,10 +43,15 @@ impl Goal {
         Self { text: text.to_owned(), name: None, condition: None }
     }
 
+    /// Name of the task that the goal becomes, and of the skill for it.
+    pub fn task_name(&self) -> String {
+        self.name.clone().unwrap_or_else(|| identifier(&self.text))
+    }
+
     /// The task that the goal is, under `condition`.
     pub fn task(&self, condition: Condition) -> TaskSpec {
         TaskSpec {
-            name: self.name.clone().unwrap_or_else(|| identifier(&self.text)),
+            name: self.task_name(),
             description: self.text.clone(),
             parameters: Vec::new(),
             goal: condition,

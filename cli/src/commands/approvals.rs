@@ -15,7 +15,7 @@ use sojourn_tools::{Effects, ToolSpec};
 use std::time::Duration;
 
 /// Limit on the answered questions that are listed.
-pub const MOST: u32 = 1000;
+const MOST: u32 = 1000;
 /// Records that are shown of what led to a call.
 const LED_TO_IT: u64 = 12;
 

@@ -207,7 +207,7 @@ async fn model(agent: &AgentFile, args: &Fork, before: &ModelInfo) -> Result<Mod
     if args.model.is_none() && args.agent.is_none() {
         return Ok(before.clone());
     }
-    let controller = models::controller(agent, &models::open()?, false, Loading::WhenAsked).await?;
+    let controller = models::controller(agent, &models::open()?, false, Loading::IfAsked).await?;
     let model = controller.model();
     // Of a model that is not loaded, less is known than the log says of it.
     let same = model.name == before.name && model.sha256 == before.sha256;

@@ -10,6 +10,7 @@ use crate::{output, table};
 use anyhow::Result;
 use serde_json::{Value, json};
 use sojourn_synthesis::Survey;
+use sojourn_tools::Condition;
 use std::process::ExitCode;
 
 /// Carries out a command on goals.
@@ -24,7 +25,7 @@ pub async fn goal(home: &Home, command: Command) -> Result<ExitCode> {
     }
     let mut world = agent.open_environment(home.environments()).await?;
     let spec = world.spec().clone();
-    let models = Models::load(&agent, pull).await?;
+    let models = Models::load_when_asked(&agent, pull).await?;
     let (scout, progress) = Scout::of_command(&agent, look.seed).await?;
     let survey = scout.look_around(world.as_mut()).await?;
     let mut understood = Vec::new();
@@ -50,17 +51,29 @@ pub async fn goal(home: &Home, command: Command) -> Result<ExitCode> {
             match task {
                 None => output::note(meaningless(goal, &spec, &survey).advice()),
                 Some(task) if goal.condition.is_none() && !spec.tasks.contains(task) => {
-                    output::line(format!(
-                        "\n# to keep this meaning, or to change it, in the agent file\n[[goals]]\ntext = {}\ncondition = {}",
-                        json!(goal.text),
-                        toml::Value::try_from(&task.goal)?
-                    ))?;
+                    match lines_for_file(&goal.text, &task.goal) {
+                        Some(lines) => output::line(lines)?,
+                        None => output::note(format!(
+                            "`{}` cannot be kept in an agent file, because TOML has no null: leave the goal in words, or give it a \
+                             condition on another field, such as `not` around one that holds before",
+                            task.goal
+                        )),
+                    }
                 }
                 Some(_) => {}
             }
         }
     }
     Ok(if all { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// The goal as an agent file has it; `None` where TOML cannot say its condition.
+fn lines_for_file(text: &str, condition: &Condition) -> Option<String> {
+    let condition = toml::Value::try_from(condition).ok()?;
+    Some(format!(
+        "\n# to keep this meaning, or to change it, in the agent file\n[[goals]]\ntext = {}\ncondition = {condition}",
+        toml::Value::from(text)
+    ))
 }
 
 fn document(understood: &Understood, survey: &Survey) -> Value {
@@ -79,5 +92,28 @@ fn by_chance(survey: &Survey, task: &sojourn_tools::TaskSpec) -> String {
         Some(change) => format!("in {} of {} episodes", change.episodes, survey.episodes),
         None if survey.calls > 0 => "never".to_owned(),
         None => "not tried".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::Path;
+
+    #[test]
+    fn what_is_printed_for_the_agent_file_can_be_read_back() {
+        let read = |condition: Value| {
+            let condition: Condition = serde_json::from_value(condition).unwrap();
+            let lines = lines_for_file("say \"hi\"\nand \u{7} go", &condition)?;
+            let text = format!("environment = \"any\"\n{lines}\n");
+            let agent = AgentFile::parse(&text, "agent.toml", Path::new(""), &[]).unwrap();
+            assert_eq!(agent.goals[0].text, "say \"hi\"\nand \u{7} go");
+            assert_eq!(agent.goals[0].condition.as_ref(), Some(&condition));
+            Some(())
+        };
+        let open = json!({"equals": {"path": "/door", "value": {"state": "open", "by": [1, 2.5, true]}}});
+        assert!(read(json!({"all": [open, {"not": {"at_least": {"path": "/a~1b", "value": 2}}}]})).is_some());
+        assert!(read(json!({"equals": {"path": "/held", "value": null}})).is_none(), "TOML has no null");
+        assert!(read(json!({"contains": {"path": "/held", "value": [1, null]}})).is_none());
     }
 }

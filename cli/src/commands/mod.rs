@@ -1,6 +1,7 @@
 //! One module for each command.
 
 mod approvals;
+mod bench;
 mod completions;
 mod diff;
 mod doctor;
@@ -54,6 +55,7 @@ pub async fn dispatch(args: Args, environments: EnvironmentRegistry) -> Result<E
         Command::Replay(args) => return Box::pin(replay::replay(home, &args)).await,
         Command::Skills(command) => return skills::skills(home, command).await,
         Command::Reflexes(command) => reflexes::reflexes(&home, command).await?,
+        Command::Bench(args) => return Box::pin(bench::bench(&home, &args)).await,
         Command::Runs(args) => runs::runs(&home, args).await?,
         Command::Studio(args) => studio::studio(home, args).await?,
         Command::Report(args) => studio::report(&home, &args).await?,

@@ -59,7 +59,17 @@ pub async fn run(home: Home, args: Run) -> Result<ExitCode> {
     let run = match &args.resume {
         Some(asked) => {
             let wanted = Wanted { environment: &environment, name: asked.as_deref(), args: &args };
-            Some(wanted.find(&home.store().await?).await?.id)
+            let run = wanted.find(&home.store().await?).await?.id;
+            for setting in args.overrides.iter().filter(|one| one.trim_start().starts_with("run.")) {
+                if !is_budget(setting) {
+                    output::note(format!(
+                        "`--set {setting}` changes nothing in a run that is resumed: its log has its settings; `{} fork {run} --at N --set \
+                         {setting}` makes a run with others",
+                        same_program()
+                    ));
+                }
+            }
+            Some(run)
         }
         None => None,
     };
@@ -157,7 +167,12 @@ async fn carry_out(home: Home, args: &Run, run: Option<RunId>) -> Result<ExitCod
         None => None,
     };
     let run = run.unwrap_or_else(new_run);
-    let mut models = Models::load(&agent, args.pull).await?;
+    // Where the agent plays first, there may be nothing to ask for long, or ever.
+    let mut models = if environment.spec().play {
+        Models::load_when_asked(&agent, args.pull).await?
+    } else {
+        Models::load(&agent, args.pull).await?
+    };
     let context = RunContext::open(home, store).await?;
 
     let progress = Progress::new(0, "");

@@ -72,11 +72,24 @@ impl Models {
     /// # Errors
     /// When a model is not on this machine or cannot be loaded.
     pub async fn load(agent: &AgentFile, pull: bool) -> Result<Self> {
+        Self::open(agent, pull, Loading::Now).await
+    }
+
+    /// As [`load`](Self::load), for what may go on for long before it asks the controller, or never ask it: its file is looked
+    /// at now and loaded when it is asked.
+    ///
+    /// # Errors
+    /// When a model is not on this machine, or is no model.
+    pub async fn load_when_asked(agent: &AgentFile, pull: bool) -> Result<Self> {
+        Self::open(agent, pull, Loading::WhenAsked).await
+    }
+
+    async fn open(agent: &AgentFile, pull: bool, loading: Loading) -> Result<Self> {
         let models = models::open()?;
         // The small model first: if it is missing, the error comes before the large one is loaded.
         let embedder = if agent.run.memory { models::embedder(agent, &models, pull).await? } else { None };
         let vectors = agent.memory.vectors.clone();
-        let loading = if agent.run.asks_the_controller() { Loading::Now } else { Loading::WhenAsked };
+        let loading = if agent.run.asks_the_controller() { loading } else { Loading::IfAsked };
         Ok(Self {
             controller: models::controller(agent, &models, pull, loading).await?,
             embedder,

@@ -83,12 +83,25 @@ impl LlamaController {
         Ok(controller)
     }
 
-    /// What the file at `path` says of its model, without loading it. The size of the context is not known then.
+    /// What the file at `path` says of its model, without loading it: as much of [`open`](Self::open) as takes no time.
     ///
     /// # Errors
-    /// When the file cannot be read, or is no complete GGUF file.
-    pub fn describe(path: &Path) -> Result<ModelInfo, ControllerError> {
-        Ok(load::describe(path, &Header::read(path)?))
+    /// When one of the files cannot be read or is no complete GGUF file, or an option is out of range;
+    /// [`ControllerError::NoChatTemplate`].
+    pub fn describe(path: &Path, options: &LlamaOptions) -> Result<ModelInfo, ControllerError> {
+        let header = Header::read(path)?;
+        let others = options.draft_model.iter().chain(options.lora.iter().map(|lora| &lora.path));
+        for other in others {
+            Header::read(other)?;
+        }
+        let model = load::describe(path, &header);
+        if !prompt_encoder::has_template(&header) {
+            let reason = "its file has none".to_owned();
+            return Err(ControllerError::NoChatTemplate { model: model.name, reason });
+        }
+        let trained = header.architecture_integer("context_length");
+        let trained = trained.and_then(|tokens| u32::try_from(tokens).ok()).unwrap_or(u32::MAX);
+        Ok(ModelInfo { context_tokens: Some(options.check(trained)?), ..model })
     }
 
     /// The options in effect, with the chosen numbers of threads.

@@ -56,20 +56,26 @@ const LEAST_CONTEXT: u32 = 64;
 const MOST_CANDIDATES: u32 = 64;
 
 impl LlamaOptions {
+    /// Checks the options for a model that was trained with a context of this many tokens. Returns the size of its context.
+    pub(super) fn check(&self, trained_tokens: u32) -> Result<u32, ControllerError> {
+        let bad = |reason: String| Err(ControllerError::BadRequest { reason });
+        if self.max_candidates == 0 || self.max_candidates > MOST_CANDIDATES {
+            return bad(format!(
+                "`max_candidates` is {}; choose 1 to {MOST_CANDIDATES}",
+                self.max_candidates
+            ));
+        }
+        let context_tokens = self.context_tokens.min(trained_tokens);
+        if context_tokens < LEAST_CONTEXT {
+            return bad(format!("`context_tokens` is {context_tokens}; choose at least {LEAST_CONTEXT}"));
+        }
+        Ok(context_tokens)
+    }
+
     /// Checks the options and fills in missing numbers. The flag says whether the numbers of threads were
     /// measured.
     pub(super) fn settle(mut self, loaded: &LoadedModel) -> Result<(Self, bool), ControllerError> {
-        if self.max_candidates == 0 || self.max_candidates > MOST_CANDIDATES {
-            let reason =
-                format!("`max_candidates` is {}; choose 1 to {MOST_CANDIDATES}", self.max_candidates);
-            return Err(ControllerError::BadRequest { reason });
-        }
-        self.context_tokens = self.context_tokens.min(loaded.model.n_ctx_train());
-        if self.context_tokens < LEAST_CONTEXT {
-            let reason =
-                format!("`context_tokens` is {}; choose at least {LEAST_CONTEXT}", self.context_tokens);
-            return Err(ControllerError::BadRequest { reason });
-        }
+        self.context_tokens = self.check(loaded.model.n_ctx_train())?;
         let tuned = self.threads.is_none() && self.prefill_threads.is_none();
         if self.threads.is_none() || self.prefill_threads.is_none() {
             let fastest = threads::fastest(loaded)?;

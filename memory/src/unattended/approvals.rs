@@ -183,31 +183,47 @@ impl Store {
         rows.iter().map(approval).collect()
     }
 
-    /// The questions of one run or of all, the newest first: those without an answer, or with `answered` the latest `limit` of
-    /// all.
+    /// The latest `limit` questions of one run or of all, the newest first: those without an answer, or with `answered` all of
+    /// them.
     pub async fn approvals(
         &self,
         run: Option<&RunId>,
         answered: bool,
         limit: u32,
     ) -> Result<Vec<PendingApproval>, Error> {
+        self.approvals_page(run, answered, 0, limit).await
+    }
+
+    /// As [`approvals`](Self::approvals), without the newest `offset` of them.
+    pub async fn approvals_page(
+        &self,
+        run: Option<&RunId>,
+        answered: bool,
+        offset: u64,
+        limit: u32,
+    ) -> Result<Vec<PendingApproval>, Error> {
         let rows = sqlx::query(
             "SELECT * FROM approvals WHERE (?1 IS NULL OR run = ?1) AND (?2 OR state = 'pending') \
-             ORDER BY no DESC LIMIT ?3",
+             ORDER BY no DESC LIMIT ?3 OFFSET ?4",
         )
         .bind(run.map(RunId::as_str))
         .bind(answered)
         .bind(limit)
+        .bind(i64::try_from(offset).unwrap_or(i64::MAX))
         .fetch_all(&self.pool)
         .await?;
         rows.iter().map(approval).collect()
     }
 
-    /// The number of questions of all runs without an answer.
-    pub async fn count_pending_approvals(&self) -> Result<u64, Error> {
-        let count: i64 = sqlx::query_scalar("SELECT count(*) FROM approvals WHERE state = 'pending'")
-            .fetch_one(&self.pool)
-            .await?;
+    /// The number of questions of one run or of all: of those without an answer, or with `answered` of all.
+    pub async fn count_approvals(&self, run: Option<&RunId>, answered: bool) -> Result<u64, Error> {
+        let count: i64 = sqlx::query_scalar(
+            "SELECT count(*) FROM approvals WHERE (?1 IS NULL OR run = ?1) AND (?2 OR state = 'pending')",
+        )
+        .bind(run.map(RunId::as_str))
+        .bind(answered)
+        .fetch_one(&self.pool)
+        .await?;
         Ok(count.unsigned_abs())
     }
 

@@ -320,15 +320,16 @@ impl Store {
         Ok(transaction.commit().await?)
     }
 
-    /// Records due times of a schedule up to `seen_ms`, durably. Returns false, and records nothing, where the schedule was
-    /// paused or removed, or another process recorded some of them, since `schedule` was read.
-    pub async fn record_due(
+    /// Records due times of a schedule up to `seen_ms`, durably. Returns those that were not recorded before; `None`, and nothing is
+    /// recorded, where the schedule was paused or removed, or another process recorded some of them, since `schedule` was
+    /// read.
+    pub async fn record_due<'a>(
         &self,
         schedule: &Schedule,
         seen_ms: i64,
-        dues: &[Due],
+        dues: &'a [Due],
         now_ms: i64,
-    ) -> Result<bool, Error> {
+    ) -> Result<Option<Vec<&'a Due>>, Error> {
         let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
         let seen = sqlx::query(
             "UPDATE schedules SET seen_ms = ?3 \
@@ -340,10 +341,11 @@ impl Store {
         .execute(&mut *transaction)
         .await?;
         if seen.rows_affected() == 0 {
-            return Ok(false);
+            return Ok(None);
         }
+        let mut recorded = Vec::new();
         for due in dues {
-            sqlx::query(
+            let inserted = sqlx::query(
                 "INSERT INTO jobs (schedule, due_ms, run, state, missed, recorded_ms, ended_ms, why) \
                  VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) \
                  ON CONFLICT (schedule, due_ms) DO NOTHING",
@@ -358,6 +360,9 @@ impl Store {
             .bind(&due.why)
             .execute(&mut *transaction)
             .await?;
+            if inserted.rows_affected() > 0 {
+                recorded.push(due);
+            }
         }
         sqlx::query(
             "DELETE FROM jobs WHERE schedule = ?1 AND ended_ms IS NOT NULL AND no < \
@@ -368,7 +373,7 @@ impl Store {
         .execute(&mut *transaction)
         .await?;
         transaction.commit().await?;
-        Ok(true)
+        Ok(Some(recorded))
     }
 
     /// The due times that are not settled, the earliest first.

@@ -4,7 +4,7 @@ use serde_json::{Map, json};
 use sojourn_memory::{
     ApprovalId, ApprovalState, Arguments, AskedCall, Due, Error, EventSeq, JobState, Memories, MemoryKind,
     Missed, NewApproval, NewMemory, NewMessage, NewRun, NewSchedule, OnTimeout, Overlap, PendingApproval,
-    RunId, Store, Tenant, Timing,
+    RunId, Schedule, Store, Tenant, Timing,
 };
 
 async fn store() -> (tempfile::TempDir, Store) {
@@ -33,12 +33,18 @@ fn due(due_ms: i64) -> Due {
     Due { due_ms, missed: 0, run: run(&format!("run-{due_ms}")), state: JobState::Due, why: None }
 }
 
+/// Records due times up to `seen_ms`, at that time; returns those that are new.
+async fn record(store: &Store, schedule: &Schedule, seen_ms: i64, dues: &[Due]) -> Option<Vec<i64>> {
+    let new = store.record_due(schedule, seen_ms, dues, seen_ms).await.unwrap()?;
+    Some(new.into_iter().map(|due| due.due_ms).collect())
+}
+
 #[tokio::test]
 async fn a_due_time_is_recorded_once_whoever_is_first() {
     let (_home, store) = store().await;
     let schedule = store.add_schedule(new("a")).await.unwrap();
-    assert!(store.record_due(&schedule, 1000, &[due(1000)], 1000).await.unwrap());
-    assert!(!store.record_due(&schedule, 1000, &[due(1000)], 1000).await.unwrap(), "by an older reading");
+    assert_eq!(record(&store, &schedule, 1000, &[due(1000)]).await, Some(vec![1000]));
+    assert_eq!(record(&store, &schedule, 1000, &[due(1000)]).await, None, "by an older reading");
     let jobs = store.open_jobs().await.unwrap();
     assert_eq!(jobs.len(), 1);
 
@@ -58,12 +64,13 @@ async fn a_due_time_is_recorded_once_whoever_is_first() {
 async fn a_clock_that_was_ahead_records_no_due_time_twice() {
     let (_home, store) = store().await;
     let schedule = store.add_schedule(new("a")).await.unwrap();
-    assert!(store.record_due(&schedule, 1000, &[due(1000)], 1000).await.unwrap());
+    assert_eq!(record(&store, &schedule, 1000, &[due(1000)]).await, Some(vec![1000]));
     let ahead = store.schedule("a").await.unwrap();
-    assert!(store.record_due(&ahead, 500, &[], 500).await.unwrap());
+    assert_eq!(record(&store, &ahead, 500, &[]).await, Some(Vec::new()));
     let back = store.schedule("a").await.unwrap();
-    assert!(store.record_due(&back, 1000, &[due(1000)], 1000).await.unwrap());
-    assert_eq!(store.jobs(None, 10).await.unwrap().len(), 1);
+    let new = record(&store, &back, 2000, &[due(1000), due(2000)]).await;
+    assert_eq!(new, Some(vec![2000]), "nobody is told again of a due time that is known");
+    assert_eq!(store.jobs(None, 10).await.unwrap().len(), 2);
 }
 
 #[tokio::test]
@@ -71,11 +78,11 @@ async fn a_schedule_that_was_paused_or_removed_meanwhile_records_nothing() {
     let (_home, store) = store().await;
     let read = store.add_schedule(new("a")).await.unwrap();
     store.pause_schedule("a", true, 500).await.unwrap();
-    assert!(!store.record_due(&read, 1000, &[due(1000)], 1000).await.unwrap());
+    assert_eq!(record(&store, &read, 1000, &[due(1000)]).await, None);
     store.pause_schedule("a", false, 7000).await.unwrap();
     let resumed = store.schedules().await.unwrap().remove(0);
     assert_eq!(resumed.seen_ms, 7000, "due times during the pause are not missed");
-    assert!(store.record_due(&resumed, 8000, &[due(8000)], 8000).await.unwrap());
+    assert_eq!(record(&store, &resumed, 8000, &[due(8000)]).await, Some(vec![8000]));
 
     store.remove_schedule("a", 8001).await.unwrap();
     assert_eq!(store.jobs(None, 10).await.unwrap()[0].state, JobState::Cancelled);
@@ -140,9 +147,9 @@ async fn questions_without_a_time_do_not_hide_those_whose_time_is_over() {
     assert_eq!(expired(9, 3).await, []);
     assert_eq!(expired(20, 1).await, std::slice::from_ref(&early.id));
     assert_eq!(expired(20, 3).await, [early.id.clone(), late.id]);
-    assert_eq!(store.count_pending_approvals().await.unwrap(), 7);
+    assert_eq!(store.count_approvals(None, false).await.unwrap(), 7);
     assert!(store.answer_approval(&early.id, true, "a person", 2).await.unwrap());
-    assert_eq!(store.count_pending_approvals().await.unwrap(), 6);
+    assert_eq!(store.count_approvals(None, false).await.unwrap(), 6);
 }
 
 #[tokio::test]

@@ -199,17 +199,16 @@ impl Daemon {
             }
         };
         let Some(plan) = plan else { return Ok(()) };
-        if self.store.record_due(schedule, plan.seen_ms, &plan.dues, now_ms).await? {
-            for due in &plan.dues {
-                let at = timing::show(&schedule.settings.timing, due.due_ms);
-                let missed =
-                    if due.missed > 0 { format!(", and for {} before", due.missed) } else { String::new() };
-                let what = match &due.why {
-                    Some(why) => format!("{} ({why})", due.state.as_str()),
-                    None => format!("run `{}`", due.run),
-                };
-                self.host.say(&format!("[{}] due {at}{missed}: {what}", schedule.settings.name));
-            }
+        let recorded = self.store.record_due(schedule, plan.seen_ms, &plan.dues, now_ms).await?;
+        for due in recorded.unwrap_or_default() {
+            let at = timing::show(&schedule.settings.timing, due.due_ms);
+            let missed =
+                if due.missed > 0 { format!(", and for {} before", due.missed) } else { String::new() };
+            let what = match &due.why {
+                Some(why) => format!("{} ({why})", due.state.as_str()),
+                None => format!("run `{}`", due.run),
+            };
+            self.host.say(&format!("[{}] due {at}{missed}: {what}", schedule.settings.name));
         }
         Ok(())
     }

@@ -26,11 +26,15 @@ fn check(state: &LibraryState) {
             }
         }
         let last = history.versions.iter().rfind(|entry| entry.status == Status::Admitted);
-        match &history.alias {
+        match state.aliases().into_iter().find(|(alias, ..)| *alias == name) {
             None => assert_eq!(state.active(name).map(Entry::id), last.map(Entry::id)),
-            Some(other) => {
+            Some((_, environment, other)) => {
                 assert!(last.is_none(), "an alias has an admitted version of its own");
                 assert_eq!(state.active(name).map(Entry::id), state.active(other).map(Entry::id));
+                assert_eq!(
+                    state.active_in(name, environment).map(Entry::id),
+                    state.active(other).map(Entry::id)
+                );
                 assert_ne!(state.resolve(name), name);
             }
         }

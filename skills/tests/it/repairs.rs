@@ -190,7 +190,7 @@ fn a_caller_is_stale_until_it_is_retested() {
 }
 
 fn merged(name: &str, into: &str, evidence: Vec<CaseResult>) -> LibraryEvent {
-    LibraryEvent::Merged { name: name.into(), into: into.into(), evidence }
+    LibraryEvent::Merged { name: name.into(), into: into.into(), evidence, environment: None }
 }
 
 #[test]

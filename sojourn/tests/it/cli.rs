@@ -48,6 +48,25 @@ fn errors_of_unknown_names() {
 }
 
 #[test]
+fn a_misspelt_word_of_log_is_named() {
+    let place = place();
+    for (args, meant) in [
+        (&["log", "lates"][..], "no run named `lates`; did you mean `latest`?"),
+        (&["replay", "latset"], "no run named `latset`; did you mean `latest`?"),
+        (
+            &["log", "verfy"],
+            "there is neither a run nor a command `verfy`; did you mean `sojourn log verify`?",
+        ),
+        (&["log", "exprot"], "did you mean `sojourn log export`?"),
+    ] {
+        let told = place.complaint(args);
+        assert!(told.starts_with("exit code 3\n") && told.contains(meant), "{args:?}: {told}");
+    }
+    let no_run = place.complaint(&["log", "20261123-175900-ab3f"]);
+    assert!(!no_run.contains("did you mean"), "{no_run}");
+}
+
+#[test]
 fn errors_of_command_lines() {
     let place = place();
     for (name, args) in [("bad_time", &["run", "agent.toml", "--time", "10 minutes"][..])] {

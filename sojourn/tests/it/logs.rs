@@ -43,6 +43,12 @@ async fn execute(home: &Path, sql: &'static str) {
 #[test]
 fn the_timeline_can_be_narrowed() {
     let home = home();
+    let unknown = sojourn(home.path(), &["log", "latest", "--kind", "ask_controler"]);
+    let told = String::from_utf8_lossy(&unknown.stderr).into_owned();
+    assert!(
+        told.contains("no kind of record named `ask_controler`; did you mean `ask_controller`?"),
+        "{told}"
+    );
     let all = json_lines(home.path(), &["log", "latest", "--json"]);
     let seqs = |args: &[&str]| -> Vec<u64> {
         json_lines(home.path(), args).iter().map(|record| record["seq"].as_u64().unwrap()).collect()

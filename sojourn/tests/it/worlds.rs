@@ -256,6 +256,10 @@ mod with_network {
         for (id, part) in [
             ("gym:Pendulum-v1?actions=a,b", "1 arguments (axis_0), but 2 names"),
             ("gym:No-v0", "doesn't exist"),
+            ("gym:FrozenLke-v1", "did you mean `gym:FrozenLake-v1`?"),
+            ("gym:MiniGrid-Empty-5x5", "did you mean `gym:MiniGrid-Empty-5x5-v0`?"),
+            ("gym:minigrid-empty-5x5", "did you mean `gym:MiniGrid-Empty-5x5-v0`?"),
+            ("gym:MiniGrid-Empty-5x5-v7", "did you mean `gym:MiniGrid-Empty-5x5-v0`?"),
         ] {
             let output = gym(place.path(), &["environments", "check", id]).output().unwrap();
             assert!(!output.status.success() && said(&output).contains(part), "{}", said(&output));

@@ -1,6 +1,7 @@
 //! Agents that may be started, and calls that wait for a person.
 
 use super::{Answer, Shared};
+use crate::ApprovalQuery;
 use crate::json::answer;
 use crate::query::Query;
 use axum::extract::Path;
@@ -20,10 +21,9 @@ pub async fn list(state: Shared, headers: HeaderMap, uri: Uri) -> Answer {
         Some(run) => Some(state.studio.store.run(run).await?.id),
         None => None,
     };
-    let all = state.studio.commands.approvals(run.as_ref(), query.text("all").is_some()).await?;
-    let offset = usize::try_from(offset).unwrap_or(usize::MAX);
-    let page: Vec<_> = all.iter().skip(offset).take(limit).collect();
-    answer(&headers, &json!({"total": all.len(), "offset": offset, "approvals": page}))
+    let limit = u32::try_from(limit).unwrap_or(u32::MAX);
+    let wanted = ApprovalQuery { run, answered: query.text("all").is_some(), offset, limit };
+    answer(&headers, &state.studio.commands.approvals(&wanted).await?)
 }
 
 /// `GET /approvals/{id}`

@@ -7,10 +7,11 @@ use crate::{App, StudioError};
 use axum::extract::Path;
 use axum::http::{HeaderMap, Uri};
 use serde_json::{Value, json};
-use sojourn_logbook::skills::{aliases, as_json, author, history, standing};
+use sojourn_logbook::skills::{as_json, author, history, standing};
 use sojourn_logbook::{Failing, SkillGraph, failing, uses};
 use sojourn_skills::{History, Library, LibraryError, LibraryState};
 use sojourn_tools::signature;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The most uses of one skill that are sent: the latest.
 const MOST_USES: usize = 2000;
@@ -41,18 +42,24 @@ pub async fn list(state: Shared, headers: HeaderMap, uri: Uri) -> Answer {
         .histories()
         .skip(offset)
         .take(limit)
-        .filter_map(|(name, history)| row(skills, name, history, failing.get(name)))
+        .filter_map(|(name, history)| row(skills, name, history, &failing))
         .collect();
     answer(&headers, &json!({"total": total, "offset": offset, "skills": page}))
 }
 
 /// A skill in a line of the list: its active version, or its latest.
-fn row(state: &LibraryState, name: &str, history: &History, failing: Option<&Failing>) -> Option<Value> {
+fn row(
+    state: &LibraryState,
+    name: &str,
+    history: &History,
+    failing: &BTreeMap<(String, String), Failing>,
+) -> Option<Value> {
     let entry = history.active().or(history.versions.last())?;
     let (manifest, usage) = (&entry.skill.manifest, entry.total_usage());
+    let failing = failing.get(&(name.to_owned(), manifest.environment.clone()));
     Some(json!({
         "name": name,
-        "alias": history.alias,
+        "alias": Some(state.resolve(name)).filter(|other| *other != name),
         "signature": signature(&manifest.name, &manifest.parameters),
         "description": manifest.description,
         "environment": manifest.environment,
@@ -100,8 +107,8 @@ pub async fn one(state: Shared, Path(name): Path<String>, headers: HeaderMap) ->
     let mut uses = uses(skills, &records, &name);
     let used = uses.len();
     uses.drain(..used.saturating_sub(MOST_USES));
-    let also: Vec<&str> =
-        aliases(skills).into_iter().filter(|(_, other)| *other == name).map(|(alias, _)| alias).collect();
+    let also: BTreeSet<&str> =
+        skills.aliases().into_iter().filter(|(.., other)| *other == name).map(|(alias, ..)| alias).collect();
     answer(
         &headers,
         &json!({"name": name, "aliases": also, "versions": versions, "history": history,

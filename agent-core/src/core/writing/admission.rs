@@ -134,11 +134,19 @@ impl Core {
         let compiled = Compiled { engine: self.origin.engine.clone(), wasm };
         let tools = self.spec.tools.iter().map(|tool| tool.name.as_str());
         let tools = tools.chain(draft.tools.iter().map(String::as_str));
-        let skill = self.library.prepare(skill_draft, compiled, tools).made_from_outside(self.tainted());
+        let skill = self.library.prepare(skill_draft, compiled, tools);
+        let skill = self.addressed(skill).made_from_outside(self.tainted());
         match self.version_to_repair(&task.name).map(|entry| entry.id().clone()) {
             Some(repaired) if repaired != skill.manifest.id => skill.repairing(&repaired),
             _ => skill,
         }
+    }
+}
+
+impl Core {
+    /// The skill under an address that no other environment's skill has.
+    pub(in crate::core) fn addressed(&self, skill: Skill) -> Skill {
+        if self.config.rules >= 5 { self.library.with_own_address(skill) } else { skill }
     }
 }
 

@@ -2,8 +2,6 @@
 
 mod report;
 
-use super::statistics::{mean, standard_error};
-use super::subject::{Subject, Tokens, interrupted};
 use crate::args::Miniwob;
 use anyhow::{Context as _, Result};
 use futures_util::future::try_join_all;
@@ -11,6 +9,7 @@ use indicatif::ProgressBar;
 use report::{Report, Row};
 use sojourn_cli::agent_file::AgentFile;
 use sojourn_cli::error::{Failure, Kind};
+use sojourn_cli::evaluation::{Subject, Tokens, interrupted, mean, standard_error};
 use sojourn_cli::home::Home;
 use sojourn_cli::output;
 use sojourn_cli::run_stats::{Episode, RunStats};

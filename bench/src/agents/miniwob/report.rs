@@ -1,8 +1,8 @@
 //! The result of the MiniWoB++ benchmark: its figures, and how they are printed.
 
-use super::super::subject::{Learning, Tokens};
 use anyhow::Result;
 use serde::Serialize;
+use sojourn_cli::evaluation::{Learning, Tokens};
 use sojourn_cli::{duration, output, table};
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -14,16 +14,38 @@ mod tried;
 pub use check::checked;
 
 use crate::args::{Log, LogCommand};
+use crate::error::{Failure, Kind};
 use crate::home::Home;
 use anyhow::Result;
+use clap::Subcommand as _;
 use sojourn_memory::EventSeq;
 use std::process::ExitCode;
+
+/// Refuses a misspelt subcommand, which is taken for the name of a run.
+fn meant(run: &str) -> Result<()> {
+    let commands: Vec<String> = LogCommand::augment_subcommands(clap::Command::new("log"))
+        .get_subcommands()
+        .map(|command| command.get_name().to_owned())
+        .collect();
+    let Some(command) = sojourn_tools::nearest(run, commands.iter().map(String::as_str)) else {
+        return Ok(());
+    };
+    let text = format!("there is neither a run nor a command `{run}`; did you mean `sojourn log {command}`?");
+    Err(Failure::new(Kind::NotFound, text)
+        .hint("`sojourn runs` lists all runs, `sojourn log --help` the commands")
+        .into())
+}
 
 /// Runs a subcommand, or shows the timeline of a run.
 pub async fn log(home: &Home, args: Log) -> Result<ExitCode> {
     let store = home.store().await?;
     match (&args.command, &args.run) {
-        (None, Some(run)) => timeline::timeline(&store, run, &args).await?,
+        (None, Some(run)) => {
+            if store.run(run).await.is_err() && run != "latest" {
+                meant(run)?;
+            }
+            timeline::timeline(&store, run, &args).await?;
+        }
         (None, None) => {}
         (Some(LogCommand::Show { run, seq, full, json }), _) => {
             show::show(&store, run, EventSeq(*seq), *full, *json).await?;

@@ -224,7 +224,8 @@ async fn merge(library: &mut Library, tester: &mut SkillTester, entry: &Entry) -
             }
         }
         let into = other.name().to_owned();
-        let event = LibraryEvent::Merged { name: name.to_owned(), into: into.clone(), evidence };
+        let environment = Some(entry.environment().to_owned());
+        let event = LibraryEvent::Merged { name: name.to_owned(), into: into.clone(), evidence, environment };
         if change::record(library, &event).await.is_ok() {
             return Ok(Some(into));
         }

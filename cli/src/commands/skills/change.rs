@@ -84,7 +84,8 @@ pub async fn merge(home: &Home, name: &str, into: &str, json: bool) -> Result<()
             .cases(&one.skill, &other.cases(), |_, _| ())
             .await?;
     }
-    let event = LibraryEvent::Merged { name: name.to_owned(), into: into.to_owned(), evidence };
+    let environment = Some(one.environment().to_owned());
+    let event = LibraryEvent::Merged { name: name.to_owned(), into: into.to_owned(), evidence, environment };
     record(&mut library, &event).await?;
     tell(&library, name, &format!("{name} is now an alias of {into}"), json)
 }

@@ -199,8 +199,9 @@ async fn drafted(
     let named = declared.iter().map(String::as_str);
     let known: Vec<&str> =
         tools.iter().map(String::as_str).chain(together.iter().map(String::as_str)).chain(named).collect();
-    Ok(match code {
+    let skill = match code {
         Code::JavaScript => state.prepare(draft, compiled, known),
         Code::Wasm => state.prepare_prebuilt(draft, compiled, declared.clone(), known),
-    })
+    };
+    Ok(state.with_own_address(skill))
 }

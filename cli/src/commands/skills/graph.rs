@@ -36,11 +36,16 @@ fn dot(graph: &SkillGraph) -> String {
             (_, true) => ", style=rounded",
             _ => "",
         };
-        let _ = writeln!(dot, "  {} [label=\"{}\"{style}];", node.name, node.label());
+        let _ = writeln!(dot, "  {} [label={}{style}];", quoted(&node.id), quoted(&node.label()));
     }
     for SkillCall { caller, callee } in &graph.named {
-        let _ = writeln!(dot, "  {caller} -> {callee};");
+        let _ = writeln!(dot, "  {} -> {};", quoted(caller), quoted(callee));
     }
     dot.push_str("}\n");
     dot
+}
+
+/// A string of Graphviz. An environment may have any name.
+fn quoted(text: &str) -> String {
+    format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', " "))
 }

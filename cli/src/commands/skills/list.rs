@@ -1,5 +1,5 @@
 use crate::home::Home;
-use crate::logbook::skills::{aliases, as_json, standing};
+use crate::logbook::skills::{as_json, standing};
 use crate::{output, table};
 use anyhow::Result;
 use sojourn_skills::{Entry, LibraryState};
@@ -33,8 +33,9 @@ pub fn list(state: &LibraryState, all: bool, json: bool, home: &Home) -> Result<
         let own = entries.iter().filter(|entry| entry.environment() == *environment);
         print(state, own.copied())?;
     }
-    for (alias, name) in aliases(state) {
-        output::line(format!("{alias} is an alias of {name}"))?;
+    for (alias, environment, name) in state.aliases() {
+        let place = if environments.len() > 1 { format!(" in {environment}") } else { String::new() };
+        output::line(format!("{alias} is an alias of {name}{place}"))?;
     }
     Ok(())
 }

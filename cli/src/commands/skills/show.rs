@@ -76,14 +76,16 @@ pub fn heading(state: &LibraryState, entry: &Entry) -> Result<()> {
     let elsewhere = state.environments_of(&manifest.name);
     for other in elsewhere.into_iter().filter(|other| *other != entry.environment()) {
         if let Some(active) = state.active_in(&manifest.name, other) {
-            field("", &format!("version {} is in use in {other}", active.skill.manifest.version))?;
+            let version = active.skill.manifest.version;
+            let what = if active.name() == manifest.name {
+                format!("version {version} is in use in {other}")
+            } else {
+                format!("it is an alias of {} in {other}", active.name())
+            };
+            field("", &what)?;
         }
     }
-    let aliases: Vec<&str> = aliases(state)
-        .into_iter()
-        .filter(|(_, name)| *name == manifest.name)
-        .map(|(alias, _)| alias)
-        .collect();
+    let aliases = aliases(state, entry);
     field("also called", &aliases.join(", "))?;
     field("id", manifest.id.as_str())?;
     let written = duration::date(manifest.created_ms as i64);

@@ -5,6 +5,7 @@
 //! position of its neighbours.
 
 use crate::logbook::SkillGraph;
+use sojourn_tools::outside::html;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
@@ -89,7 +90,7 @@ pub fn draw(graph: &SkillGraph) -> String {
             y - HEIGHT / 2.0,
             x + 8.0,
             y + 4.0,
-            node.label()
+            html::escaped(&node.label())
         );
     }
     svg.push_str("</svg>\n");

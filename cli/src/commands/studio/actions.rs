@@ -13,7 +13,10 @@ use async_trait::async_trait;
 use sojourn_memory::{
     EventSeq, Forgotten, Memories, Memory, MemoryId, MemoryKind, PendingApproval, Query, RunId, Tenant,
 };
-use sojourn_studio::{Agent, Approval, Commands, Found, MemoryQuery, NewFork, NewStart, Refused, WantedMore};
+use sojourn_studio::{
+    Agent, Approval, ApprovalQuery, Approvals, Commands, Found, MemoryQuery, NewFork, NewStart, Refused,
+    WantedMore,
+};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -198,14 +201,16 @@ impl Commands for OfHome {
         session::ask_to_stop(self.memories.store(), run).map_err(refused)
     }
 
-    async fn approvals(&self, run: Option<&RunId>, answered: bool) -> Result<Vec<Approval>, Refused> {
-        let store = self.memories.store();
-        let found = store.approvals(run, answered, approvals::MOST).await;
-        let mut all = Vec::new();
-        for approval in found.map_err(|error| refused(error.into()))? {
-            all.push(self.shown(&approval, false).await);
+    async fn approvals(&self, query: &ApprovalQuery) -> Result<Approvals, Refused> {
+        let ApprovalQuery { run, answered, offset, limit } = query;
+        let (store, run) = (self.memories.store(), run.as_ref());
+        let failed = |error: sojourn_memory::Error| refused(error.into());
+        let total = store.count_approvals(run, *answered).await.map_err(failed)?;
+        let mut page = Vec::new();
+        for approval in store.approvals_page(run, *answered, *offset, *limit).await.map_err(failed)? {
+            page.push(self.shown(&approval, false).await);
         }
-        Ok(all)
+        Ok(Approvals { total, offset: *offset, approvals: page })
     }
 
     async fn approval(&self, id: &str) -> Result<Approval, Refused> {

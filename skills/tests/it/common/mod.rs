@@ -148,9 +148,12 @@ pub fn event(state: &LibraryState, one: &Move) -> Option<LibraryEvent> {
         Move::Retire(which) => LibraryEvent::Retired { id: id(which)?, reason: "test".into() },
         Move::Unretire(which) => LibraryEvent::Unretired { id: id(which)? },
         Move::RollBack { name, to } => LibraryEvent::RolledBack { name: NAMES[name].into(), to },
-        Move::Merge { name, into } => {
-            LibraryEvent::Merged { name: NAMES[name].into(), into: NAMES[into].into(), evidence: Vec::new() }
-        }
+        Move::Merge { name, into } => LibraryEvent::Merged {
+            name: NAMES[name].into(),
+            into: NAMES[into].into(),
+            evidence: Vec::new(),
+            environment: None,
+        },
         Move::Retest { which, passed, stale } => {
             let entry = entry(which)?;
             let prerequisites =

@@ -43,9 +43,14 @@ impl Weights {
             arrays.insert(name, array);
         }
         let aliases = reader.u32().unwrap_or(0).min(MAX_ARRAYS);
+        // Each alias is a copy. A model shares the numbers of a few arrays, so all copies together have fewer than it stores.
+        let mut room: usize = arrays.values().map(|array: &Array| array.data.len()).sum();
         for _ in 0..aliases {
             let (alias, name) = (reader.text()?, reader.text()?);
             if let Some(array) = arrays.get(&name).filter(|_| !arrays.contains_key(&alias)) {
+                room = room
+                    .checked_sub(array.data.len())
+                    .ok_or("its aliases repeat more numbers than it stores")?;
                 let copy = Array { shape: array.shape.clone(), data: array.data.clone() };
                 arrays.insert(alias, copy);
             }
@@ -161,6 +166,30 @@ pub(super) mod tests {
         }
         file.extend(number(0));
         file
+    }
+
+    /// The bytes of a name.
+    fn name(text: &str) -> Vec<u8> {
+        let length = u16::try_from(text.len() + 1).unwrap().to_le_bytes();
+        length.into_iter().chain(text.bytes()).chain([0]).collect()
+    }
+
+    #[test]
+    fn aliases_repeat_no_more_than_the_file_stores() {
+        let stored = file(&[("a".to_owned(), vec![2], vec![1.0, 2.0]), ("b".to_owned(), vec![1], vec![3.0])]);
+        let with = |aliases: &[&str]| {
+            let mut whole = stored[..stored.len() - 4].to_vec();
+            whole.extend(u32::try_from(aliases.len()).unwrap().to_le_bytes());
+            for alias in aliases {
+                whole.extend([name(alias), name("a")].concat());
+            }
+            Weights::read(&whole)
+        };
+        let mut shared = with(&["c"]).unwrap();
+        assert_eq!(shared.take::<1>("c").unwrap(), ([2], vec![1.0, 2.0]));
+        assert!(shared.has("a"));
+        let error = with(&["c", "d"]).err().unwrap();
+        assert_eq!(error, "its aliases repeat more numbers than it stores");
     }
 
     #[test]

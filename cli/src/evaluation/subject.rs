@@ -1,16 +1,18 @@
 //! The agent that is measured: its parts, its learning before the measurement, and its runs.
 
+use crate::agent_file::AgentFile;
+use crate::error::{Failure, Kind};
+use crate::home::Home;
+use crate::output;
+use crate::progress::Progress;
+use crate::run_stats::RunStats;
+use crate::session::{LibraryHandle, Models, Plan, RunContext, Session, Watch};
 use anyhow::Result;
 use serde::Serialize;
-use sojourn_cli::agent_file::AgentFile;
-use sojourn_cli::error::{Failure, Kind};
-use sojourn_cli::home::Home;
-use sojourn_cli::output;
-use sojourn_cli::progress::Progress;
-use sojourn_cli::run_stats::RunStats;
-use sojourn_cli::session::{LibraryHandle, Models, Plan, RunContext, Session, Watch};
 use sojourn_controller::Cancel;
-use sojourn_core::{Budgets, Core, FinishReason, Observer, Outcome, ReflexSource, RunConfig, Totals, seeds};
+use sojourn_core::{
+    Budgets, Core, FinishReason, Observer, Outcome, Redactor, ReflexSource, RunConfig, Totals, seeds,
+};
 use sojourn_memory::Store;
 use sojourn_skills::LibraryState;
 use sojourn_tools::Environment;
@@ -31,22 +33,34 @@ pub struct Tokens {
 /// The cost and the result of learning before the measurement.
 #[derive(Debug, Serialize)]
 pub struct Learning {
+    /// Episodes that were begun.
     pub episodes: usize,
+    /// Environment steps in them.
     pub steps: u64,
+    /// The tokens that it took.
     pub tokens: Tokens,
+    /// The time that it took.
     pub seconds: f64,
+    /// Names of the admitted skills and reflexes, in their order.
     pub skills: Vec<String>,
 }
 
 /// An agent to measure.
 pub struct Subject {
+    /// The settings of its runs.
     pub config: RunConfig,
+    /// Its reflexes besides those of a library.
     pub reflexes: Vec<ReflexSource>,
+    /// Its models and tools.
     pub models: Models,
+    /// The temporary home of its runs.
     pub context: RunContext,
+    /// Stops it.
     pub cancel: Cancel,
     /// The number of achievements, for the progress display.
     pub achievements: usize,
+    /// Replaces the agent file's secrets.
+    redactor: Redactor,
     /// The temporary home, removed with this value.
     _scratch: TempDir,
 }
@@ -68,8 +82,11 @@ impl Subject {
         let store = home.store().await?;
         let models = Models::load(&agent, false).await?;
         let context = RunContext::open(home, store.clone()).await?;
+        let redactor = agent.redactor();
         let config = agent.run;
-        Ok((Self { config, reflexes, models, context, cancel, achievements, _scratch: scratch }, store))
+        let subject =
+            Self { config, reflexes, models, context, cancel, achievements, redactor, _scratch: scratch };
+        Ok((subject, store))
     }
 
     /// Learns from nothing, in these episodes or for this many minutes; `None` if it was interrupted.
@@ -138,6 +155,25 @@ impl Subject {
         library: LibraryHandle,
         observer: Arc<dyn Observer>,
     ) -> Result<Option<Core>> {
+        let (outcome, core) = self.drive(environment, config, library, observer).await?;
+        match outcome {
+            Outcome::Interrupted => Ok(None),
+            Outcome::Finished(FinishReason::Controller { error }) => Err(controller_failed(&error).into()),
+            Outcome::Finished(_) | Outcome::Replayed { .. } => Ok(Some(core)),
+        }
+    }
+
+    /// Runs until it ends or is interrupted, observed by `observer`.
+    ///
+    /// # Errors
+    /// When the environment or the log fails.
+    pub async fn drive(
+        &self,
+        environment: Box<dyn Environment>,
+        config: RunConfig,
+        library: LibraryHandle,
+        observer: Arc<dyn Observer>,
+    ) -> Result<(Outcome, Core)> {
         let plan = Plan {
             config,
             reflexes: self.reflexes.clone(),
@@ -145,20 +181,17 @@ impl Subject {
             title: Some("benchmark".to_owned()),
             run: None,
         };
-        let watch = Watch::unguarded(observer, self.cancel.clone());
+        let watch =
+            Watch { redactor: self.redactor.clone(), ..Watch::unguarded(observer, self.cancel.clone()) };
         let session = self.context.begin(environment, plan, &self.models, watch).await?;
         let Session { driver, started_ms, .. } = session;
-        let (outcome, core) = driver.run(started_ms).await?;
-        match outcome {
-            Outcome::Interrupted => Ok(None),
-            Outcome::Finished(FinishReason::Controller { error }) => Err(Failure::new(
-                Kind::Failure,
-                format!("the benchmark is incomplete: the controller failed: {error}"),
-            )
-            .into()),
-            Outcome::Finished(_) | Outcome::Replayed { .. } => Ok(Some(core)),
-        }
+        Ok(driver.run(started_ms).await?)
     }
+}
+
+/// The error of a measurement whose controller failed several times in a row.
+pub fn controller_failed(error: &str) -> Failure {
+    Failure::new(Kind::Failure, format!("the benchmark is incomplete: the controller failed: {error}"))
 }
 
 impl From<Totals> for Tokens {
