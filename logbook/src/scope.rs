@@ -150,6 +150,7 @@ pub fn is_error(record: &LogRecord) -> bool {
             }
             Event::ReflexesTried { trials } => !trials.iter().any(|trial| trial.acts),
             Event::EpisodeStarted { .. }
+            | Event::Looked { .. }
             | Event::Recalled { .. }
             | Event::StartsObserved { .. }
             | Event::Explored { .. }

@@ -26,7 +26,7 @@ use sojourn_core::{RedactedEnvironment, Redactor, ReflexSource, RunConfig};
 use sojourn_sandbox::LimitSettings;
 use sojourn_service::notify::NotifySettings;
 use sojourn_tools::{
-    CallLimits, Environment, EnvironmentRegistry, PolicedEnvironment, Policies, PolicyFile, SourceSettings,
+    CallLimits, Environment, EnvironmentRegistry, PerceivedEnvironment, PolicedEnvironment, Policies, PolicyFile, SourceSettings,
     Toolbox,
 };
 use std::collections::{BTreeMap, BTreeSet};
@@ -186,7 +186,14 @@ impl AgentFile {
     /// # Errors
     /// When no environment has that name, or it cannot be reached.
     pub async fn open_environment(&self, registry: &EnvironmentRegistry) -> Result<Box<dyn Environment>> {
-        let environment = self.environment.open(registry, &self.directory).await?;
+        let mut environment = self.environment.open(registry, &self.directory).await?;
+        if self.run.perceive {
+            let source = self.run.tools.as_ref().and_then(|tools| self.tools.get(tools.eyes.as_ref()?));
+            if let Some(SourceSettings::See(settings)) = source {
+                let reader = eyes::picture_reader(settings)?;
+                environment = Box::new(PerceivedEnvironment::new(environment, reader));
+            }
+        }
         let mut policies = Policies::default();
         if let Some(tools) = &self.run.tools {
             policies.add(&tools.policy)?;
