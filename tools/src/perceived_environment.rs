@@ -52,7 +52,10 @@ impl PerceivedEnvironment {
                 cut(&text, MAX_TEXT)
             }
             None if over => String::new(),
-            None => return Err(failed("it gives no picture, and `run.perceive` asks for one".to_owned())),
+            None => {
+                let reason = "it gives no picture, which `run.perceive` needs; where secrets are declared, there is none";
+                return Err(failed(reason.to_owned()));
+            }
         };
         Ok(())
     }
@@ -226,7 +229,7 @@ mod tests {
         let blind = Box::new(crate::SpecOnlyEnvironment::new(sign().spec().clone()));
         let mut world = PerceivedEnvironment::new(blind, Arc::new(Spelling));
         let error = world.perceive(false).await.unwrap_err().to_string();
-        assert_eq!(error, "the environment failed: it gives no picture, and `run.perceive` asks for one");
+        assert!(error.contains("it gives no picture, which `run.perceive` needs"), "{error}");
         let mut sign = PerceivedEnvironment::new(sign(), Arc::new(Spelling));
         sign.environment.reset(1).await.unwrap();
         assert!(sign.perceive(false).await.is_ok());

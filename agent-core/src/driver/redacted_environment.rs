@@ -85,7 +85,7 @@ impl Environment for RedactedEnvironment {
 
     async fn frame(&mut self) -> Option<Frame> {
         // A picture may show a secret, and cannot be changed as a text can.
-        None
+        if self.redactor.may_be_pictured() { None } else { self.environment.frame().await }
     }
 
     fn snapshot(&self) -> Option<Snapshot> {

@@ -186,21 +186,22 @@ impl AgentFile {
     /// # Errors
     /// When no environment has that name, or it cannot be reached.
     pub async fn open_environment(&self, registry: &EnvironmentRegistry) -> Result<Box<dyn Environment>> {
-        let mut environment = self.environment.open(registry, &self.directory).await?;
-        if self.run.perceive {
-            let source = self.run.tools.as_ref().and_then(|tools| self.tools.get(tools.eyes.as_ref()?));
-            if let Some(SourceSettings::See(settings)) = source {
-                let reader = eyes::picture_reader(settings)?;
-                environment = Box::new(PerceivedEnvironment::new(environment, reader));
-            }
-        }
+        let environment = self.environment.open(registry, &self.directory).await?;
         let mut policies = Policies::default();
         if let Some(tools) = &self.run.tools {
             policies.add(&tools.policy)?;
         }
         let environment = PolicedEnvironment::wrap(environment, Arc::new(policies));
         // A world is looked at before there is a run, too.
-        Ok(RedactedEnvironment::wrap(environment, &self.redactor()))
+        let environment = RedactedEnvironment::wrap(environment, &self.redactor());
+        let source = self.run.tools.as_ref().and_then(|tools| self.tools.get(tools.eyes.as_ref()?));
+        match source {
+            Some(SourceSettings::See(settings)) if self.run.perceive => {
+                let reader = eyes::picture_reader(settings)?;
+                Ok(Box::new(PerceivedEnvironment::new(environment, reader)))
+            }
+            _ => Ok(environment),
+        }
     }
 
     /// The reflexes' sources; each is named after its file.
@@ -230,7 +231,15 @@ impl AgentFile {
         let programs = self.environment.env().iter().chain(self.tools.values().flat_map(SourceSettings::env));
         let programs = programs.filter(|name| !is_setting(name)).filter_map(|name| value(name));
         let programs = programs.filter(|(_, value)| !is_switch(value));
+        let key = self.controller.api_key_env.as_deref();
+        let known = |key: &str| {
+            let given = self.environment.env().iter().chain(self.tools.values().flat_map(SourceSettings::env));
+            let mut given = self.secrets.iter().chain(given).map(String::as_str);
+            let mut used = self.tools.values().flat_map(SourceSettings::secrets).chain(self.environment.secret());
+            given.any(|name| name == key) || used.any(|name| name == key)
+        };
         Redactor::new(self.secret_names().filter_map(value).chain(programs))
+            .with_unpictured(key.filter(|key| !known(key)))
     }
 
     /// What `redactor` cannot do for the declared secrets, one sentence each.
