@@ -87,6 +87,7 @@ impl Scope {
             Effect::ChangeLibrary { change } => self.about = self.names.of(change),
             Effect::ReportMilestone { milestone } => self.milestone(milestone),
             Effect::AskController { .. }
+            | Effect::Look {}
             | Effect::RetestSkills { .. }
             | Effect::StartEpisode { .. }
             | Effect::Recall { .. }
