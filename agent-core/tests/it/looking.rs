@@ -118,8 +118,9 @@ async fn text_planted_in_a_picture_is_quoted_and_causes_no_irreversible_call() {
             .collect();
         assert!(!pays.is_empty(), "it did not try");
         assert!(pays[0].payload["untrusted"] == !trusted && (lab.paid() > 0) == trusted);
-        let paid = grants(&records).into_iter().filter(|(tool, ..)| tool == "bank_pay");
-        assert!(paid.into_iter().all(|(_, granted, _)| granted == trusted));
+        // What the bank answers taints the run, so a second payment is denied in any case.
+        let paid = grants(&records).into_iter().find(|(tool, ..)| tool == "bank_pay");
+        assert_eq!(paid.map(|(_, granted, _)| granted), Some(trusted));
     }
 }
 

@@ -96,7 +96,7 @@ fn a_large_picture_is_scaled_down_to_the_limit() {
 }
 
 #[test]
-fn a_run_in_a_world_of_signs_survives_a_kill_at_any_record_with_its_pictures() {
+fn a_run_in_a_world_of_signs_survives_a_kill_around_a_look_with_its_pictures() {
     if !has("python3") {
         return;
     }
@@ -116,8 +116,14 @@ fn a_run_in_a_world_of_signs_survives_a_kill_at_any_record_with_its_pictures() {
     let asked = sent.lock().unwrap().len();
     assert!(asked >= 3 && sent.lock().unwrap().iter().all(|urls| urls.len() == 1));
     assert_eq!(document(place, &["replay", "latest", "--verify", "--json"])["matched"], true);
-    let verdict = document(place, &["simulate-crash", "latest", "--json"]);
-    assert_eq!((&verdict["lost"], &verdict["difference"]), (&false.into(), &Value::Null), "{verdict}");
+    // Before and after a look, and with its picture in a request under way.
+    for kind in ["look", "looked", "ask_controller"] {
+        let log = told(place, &["log", "latest", "--kind", kind, "--json"]);
+        let last: Value = serde_json::from_str(log.lines().last().unwrap()).unwrap();
+        let seq = last["seq"].to_string();
+        let verdict = document(place, &["simulate-crash", "latest", "--at", &seq, "--json"]);
+        assert_eq!((&verdict["lost"], &verdict["difference"]), (&false.into(), &Value::Null), "{verdict}");
+    }
     assert_eq!(sent.lock().unwrap().len(), asked, "a crash replay asked the model");
 }
 

@@ -35,7 +35,8 @@ fn a_program_is_learned_that_goes_by_what_is_seen() {
     let home = tempfile::tempdir().unwrap();
     let home = home.path();
     let path = agent();
-    let run = ["run", path.to_str().unwrap(), "--steps", "60", "--json"];
+    let run =
+        ["run", path.to_str().unwrap(), "--steps", "60", "--set", "run.uneventful_episodes=0", "--json"];
     let first = sojourn(home, true, &run);
     if String::from_utf8_lossy(&first.stderr).contains("is not on this machine") {
         skipped("the model pp-ocrv6-small was not pulled");
