@@ -50,8 +50,8 @@ mod with_perception {
     use crate::error::{Failure, Kind};
     use crate::models;
     use anyhow::Context as _;
-    use sojourn_controller::models::ModelKind;
     use sojourn_controller::Lens;
+    use sojourn_controller::models::ModelKind;
     use sojourn_perception::{Eyes, Picture, ReaderFiles, see};
     use sojourn_tools::PictureReader;
     use std::path::PathBuf;

@@ -36,9 +36,9 @@ mod constraint;
 mod controller;
 mod error;
 pub mod gguf;
+mod lens;
 #[cfg(feature = "llama")]
 pub mod llama;
-mod lens;
 mod lora;
 pub mod models;
 pub mod openai;

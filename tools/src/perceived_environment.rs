@@ -37,8 +37,7 @@ pub struct PerceivedEnvironment {
 impl PerceivedEnvironment {
     /// Adds to `environment` what `reader` reads in its pictures.
     pub fn new(environment: Box<dyn Environment>, reader: Arc<dyn PictureReader>) -> Self {
-        let spec =
-            EnvironmentSpec { deterministic: false, untrusted: true, ..environment.spec().clone() };
+        let spec = EnvironmentSpec { deterministic: false, untrusted: true, ..environment.spec().clone() };
         Self { environment, spec, reader, seen: String::new() }
     }
 
@@ -209,7 +208,10 @@ mod tests {
         assert!(spec.untrusted && !spec.deterministic, "a replay would need the networks");
         world.reset(1).await.unwrap();
         let seen = world.observe().unwrap();
-        assert_eq!((seen.text.as_str(), seen.state), ("A sign.\nIn the picture: A", json!({"age": 7, "seen": "A"})));
+        assert_eq!(
+            (seen.text.as_str(), seen.state),
+            ("A sign.\nIn the picture: A", json!({"age": 7, "seen": "A"}))
+        );
         let turn = Action("turn".into());
         assert_eq!(world.step(&turn).await.unwrap().state["seen"], "B");
         // The last moment of an episode may have no picture.

@@ -10,8 +10,8 @@ use sojourn_tools::{
     CallContext, Content, PolicyVerdict, Tool, ToolError, ToolOutcome, ToolSource, ToolSpec,
 };
 use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Reads the same text in every picture of the run, and counts.
 struct Reader {

@@ -7,7 +7,9 @@ use anyhow::Result;
 use sojourn_core::{Prices, Sense};
 use sojourn_sandbox::{Limits, LimitsError};
 use sojourn_skills::grammar::Language;
-use sojourn_tools::{ActionRuling, Environment, EnvironmentSpec, Policy, PolicyFile, SourceSettings, ToolSpec};
+use sojourn_tools::{
+    ActionRuling, Environment, EnvironmentSpec, Policy, PolicyFile, SourceSettings, ToolSpec,
+};
 use toml::Table;
 
 /// Tokens of a skill and of a reflex from a server that does not constrain: it may comment its code.
@@ -97,17 +99,25 @@ impl AgentFile {
             && !matches!(self.tools.get(eyes), Some(SourceSettings::See(_)))
         {
             let message = format!("{name}: run.tools.eyes: there is no source `{eyes}` of kind \"see\"");
-            return Err(Failure::new(Kind::Usage, message).hint("add [tools.see] with kind = \"see\"").into());
+            return Err(Failure::new(Kind::Usage, message)
+                .hint("add [tools.see] with kind = \"see\"")
+                .into());
         }
         if self.run.perceive && eyes.is_none() {
             let message = format!("{name}: run.perceive: nothing reads pictures");
-            return Err(Failure::new(Kind::Usage, message).hint("add [tools.see] with kind = \"see\"").into());
+            return Err(Failure::new(Kind::Usage, message)
+                .hint("add [tools.see] with kind = \"see\"")
+                .into());
         }
         let observes = |sense| self.run.observe.contains(&sense);
         if !observes(Sense::Text) && !observes(Sense::Frame) {
             return bad("the controller would be shown nothing", "name \"text\", \"frame\", or both");
         }
-        if !observes(Sense::Text) && eyes.is_none() && !self.controller.vision && self.controller.kind != ControllerKind::Served {
+        if !observes(Sense::Text)
+            && eyes.is_none()
+            && !self.controller.vision
+            && self.controller.kind != ControllerKind::Served
+        {
             return bad(
                 "the controller cannot see, and nothing reads pictures for it",
                 "add [tools.see] with kind = \"see\", or controller.vision = true for a model that sees, or observe \"text\" too",

@@ -26,8 +26,8 @@ use sojourn_core::{RedactedEnvironment, Redactor, ReflexSource, RunConfig};
 use sojourn_sandbox::LimitSettings;
 use sojourn_service::notify::NotifySettings;
 use sojourn_tools::{
-    CallLimits, Environment, EnvironmentRegistry, PerceivedEnvironment, PolicedEnvironment, Policies, PolicyFile, SourceSettings,
-    Toolbox,
+    CallLimits, Environment, EnvironmentRegistry, PerceivedEnvironment, PolicedEnvironment, Policies,
+    PolicyFile, SourceSettings, Toolbox,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -233,9 +233,11 @@ impl AgentFile {
         let programs = programs.filter(|(_, value)| !is_switch(value));
         let key = self.controller.api_key_env.as_deref();
         let known = |key: &str| {
-            let given = self.environment.env().iter().chain(self.tools.values().flat_map(SourceSettings::env));
+            let given =
+                self.environment.env().iter().chain(self.tools.values().flat_map(SourceSettings::env));
             let mut given = self.secrets.iter().chain(given).map(String::as_str);
-            let mut used = self.tools.values().flat_map(SourceSettings::secrets).chain(self.environment.secret());
+            let mut used =
+                self.tools.values().flat_map(SourceSettings::secrets).chain(self.environment.secret());
             given.any(|name| name == key) || used.any(|name| name == key)
         };
         Redactor::new(self.secret_names().filter_map(value).chain(programs))

@@ -22,8 +22,8 @@ mod wire;
 pub use options::{Dialect, OpenAiOptions, Price};
 
 use crate::{
-    Cancel, CheckError, Completion, Controller, ControllerError, Finish, Lens, ModelInfo, PictureTokens, Reply,
-    Request, Timing, Usage,
+    Cancel, CheckError, Completion, Controller, ControllerError, Finish, Lens, ModelInfo, PictureTokens,
+    Reply, Request, Timing, Usage,
 };
 use accept::accept;
 use async_trait::async_trait;
@@ -163,7 +163,8 @@ fn filtered(error: ControllerError) -> Result<String, ControllerError> {
 fn with_hint(error: ControllerError, shows: bool) -> ControllerError {
     match error {
         ControllerError::Refused { url, status, reason }
-            if shows && ["image", "vision", "multimodal", "picture"].iter().any(|word| reason.contains(word)) =>
+            if shows
+                && ["image", "vision", "multimodal", "picture"].iter().any(|word| reason.contains(word)) =>
         {
             let reason =
                 format!("{reason}; a model that cannot see needs `controller.vision = false`, or none");

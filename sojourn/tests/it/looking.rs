@@ -133,7 +133,10 @@ fn an_agent_file_that_would_show_nothing_is_refused() {
     let place = directory.path();
     for (run, says) in [
         ("observe = [\"state\"]", "run.observe: the controller would be shown nothing"),
-        ("observe = [\"frame\"]", "run.observe: the controller cannot see, and nothing reads pictures for it"),
+        (
+            "observe = [\"frame\"]",
+            "run.observe: the controller cannot see, and nothing reads pictures for it",
+        ),
         ("perceive = true", "run.perceive: nothing reads pictures"),
     ] {
         let agent = format!("environment = \"crafter\"\n[run]\n{run}\n");

@@ -1,9 +1,9 @@
 //! One round of writing: the request, the static check of the answers, and their trials.
 
 use super::{Author, Draft};
+use crate::config::Sense;
 use crate::core::consolidating::LESSON;
 use crate::core::prompts::outside::lesson;
-use crate::config::Sense;
 use crate::core::prompts::{self, Writing, notes};
 use crate::core::{Core, Phase};
 use crate::model::{Effect, Purpose, Recalled, TrialPlan};
@@ -45,7 +45,12 @@ impl Core {
             spec: &self.spec,
             planner: &self.planner,
             task: &task,
-            first_observation: self.spec.question.as_ref().filter(|_| shows_text).map(|_| observation.as_str()),
+            first_observation: self
+                .spec
+                .question
+                .as_ref()
+                .filter(|_| shows_text)
+                .map(|_| observation.as_str()),
             other_observations: if shows_text { &draft.other_observations } else { &[] },
             demonstrations: &draft.demonstrations,
             skills: &skills,
@@ -76,7 +81,11 @@ impl Core {
         functions.extend(skills);
         let view = self.spec.tools.iter().any(|tool| tool.name == STATE_TOOL).then(|| grammar::View {
             name: STATE_TOOL.to_owned(),
-            sample: if self.shows(Sense::State) { self.episode.observation.state.clone() } else { Value::Null },
+            sample: if self.shows(Sense::State) {
+                self.episode.observation.state.clone()
+            } else {
+                Value::Null
+            },
         });
         let parameters = task.parameters.iter().map(|p| p.name.clone()).collect();
         let spec = grammar::GrammarSpec { name: task.name.clone(), parameters, functions, view };

@@ -7,8 +7,8 @@ use async_trait::async_trait;
 use serde_json::Value;
 use sojourn_memory::Store;
 use sojourn_tools::{
-    Action, Environment, EnvironmentError, EnvironmentSpec, EpisodePrefix, Frame, Media, Observation, Progress,
-    StepOutcome, ToolCall,
+    Action, Environment, EnvironmentError, EnvironmentSpec, EpisodePrefix, Frame, Media, Observation,
+    Progress, StepOutcome, ToolCall,
 };
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;

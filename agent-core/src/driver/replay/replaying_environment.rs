@@ -224,7 +224,8 @@ impl Environment for ReplayingEnvironment {
 
     async fn frame(&mut self) -> Option<Frame> {
         // The pictures of the recorded part are in the log. After it a world that goes on is asked.
-        let over = || self.trace.iter().all(|entry| entry.ends_call() || matches!(entry, TraceEntry::Observed(_)));
+        let over =
+            || self.trace.iter().all(|entry| entry.ends_call() || matches!(entry, TraceEntry::Observed(_)));
         let asked = match self.source {
             Source::Live => true,
             Source::Recorded { rejoined } => rejoined && self.call.is_none() && over(),

@@ -4,6 +4,6 @@
 mod goals;
 mod hear;
 mod see;
-mod signs;
 #[cfg(feature = "llama")]
 mod serve;
+mod signs;
