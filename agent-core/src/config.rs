@@ -9,6 +9,7 @@ use sojourn_sandbox::Limits;
 use sojourn_skills::grammar::Language;
 use sojourn_skills::{AdmissionRule, ReflexRule};
 use sojourn_tools::PolicyFile;
+use std::collections::BTreeSet;
 
 /// The version of the rules by which this program's core decides.
 pub const CORE_RULES: u32 = 5;
@@ -58,6 +59,20 @@ pub struct RunConfig {
     /// run with declared secrets there are none of worlds that other programs compute: a picture may show a secret.
     #[serde(skip_serializing_if = "FrameRate::is_off")]
     pub frames: FrameRate,
+    /// What the controller is shown of a world: `"text"`, the words of its observation; `"frame"`, its picture, where it has one;
+    /// `"state"`, the names of the state's fields when it writes programs. A controller that cannot see gets the text that a
+    /// source of kind `see` reads in the picture, and without such a source a line that there is one.
+    ///
+    /// Default: `["state", "text"]`. Example: `observe = ["text", "frame"]`.
+    #[serde(skip_serializing_if = "is_default_observe")]
+    pub observe: BTreeSet<Sense>,
+    /// Whether the text in the world's picture is part of its state, as `seen`, read by the first source of kind `see`. Skills and
+    /// the search for programs can then depend on it, in practice worlds too. The world counts as not trusted, and is not computed
+    /// again by a replay.
+    ///
+    /// Default: false.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub perceive: bool,
     /// Limits that end the run.
     pub budgets: Budgets,
     /// Prices of the controller's tokens per million, for `budgets.cost`; `cached` is 0 unless stated.
@@ -153,11 +168,16 @@ pub struct ToolUse {
     pub shown: usize,
     /// The largest number of calls before the controller must choose a task.
     pub in_a_row: u32,
+    /// The source of kind `see` that reads pictures of the world for a controller that cannot see.
+    ///
+    /// Default: the first one in `[tools]`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub eyes: Option<String>,
 }
 
 impl Default for ToolUse {
     fn default() -> Self {
-        Self { policy: PolicyFile::default(), shown: 8, in_a_row: 3 }
+        Self { policy: PolicyFile::default(), shown: 8, in_a_row: 3, eyes: None }
     }
 }
 
@@ -251,6 +271,28 @@ pub struct Budgets {
     /// Default: 268435456, which is 256 MiB.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub frame_bytes: Option<u64>,
+}
+
+/// What a controller can be shown of a world.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum Sense {
+    /// The names of the state's fields, for programs.
+    State,
+    /// The words of an observation.
+    Text,
+    /// The picture.
+    Frame,
+}
+
+fn default_observe() -> BTreeSet<Sense> {
+    BTreeSet::from([Sense::State, Sense::Text])
+}
+
+fn is_default_observe(observe: &BTreeSet<Sense>) -> bool {
+    *observe == default_observe()
 }
 
 /// Which pictures of the world a run keeps.
@@ -370,6 +412,8 @@ impl Default for RunConfig {
             deliberate: true,
             episode_tokens: None,
             frames: FrameRate::Off,
+            observe: default_observe(),
+            perceive: false,
             tools: None,
             budgets: Budgets::default(),
             prices: None,

@@ -21,7 +21,7 @@ mod model;
 
 pub use config::{
     ActorConfig, Budgets, CORE_RULES, ConsolidationConfig, ExplorationConfig, FrameRate, Prices,
-    ReflexConfig, RunConfig, SettingOutOfRange, StuckConfig, ToolUse,
+    ReflexConfig, RunConfig, Sense, SettingOutOfRange, StuckConfig, ToolUse,
 };
 pub use core::curriculum::{Curriculum, Proposal, Situation, TaskRecord};
 pub use core::goals::{GoalMeaning, GoalQuestion};

@@ -8,7 +8,7 @@ use sojourn_tools::builtin::SeeSettings;
 use std::sync::Arc;
 
 #[cfg(feature = "perception")]
-pub use with_perception::{encoder_file, reader_files, source};
+pub use with_perception::{encoder_file, lens, picture_reader, reader_files, source};
 
 /// A source of tools that see, in a program that cannot.
 ///
@@ -17,6 +17,21 @@ pub use with_perception::{encoder_file, reader_files, source};
 #[cfg(not(feature = "perception"))]
 pub fn source(name: &str, _settings: &SeeSettings) -> Result<Arc<dyn ToolSource>> {
     Err(absent(format!("tools.{name}: ")).into())
+}
+
+/// What reads the pictures of a world, in a program that cannot.
+///
+/// # Errors
+/// Always.
+#[cfg(not(feature = "perception"))]
+pub fn picture_reader(_settings: &SeeSettings) -> Result<Arc<dyn sojourn_tools::PictureReader>> {
+    Err(absent("run.perceive: ").into())
+}
+
+/// What makes pictures fit for a model: nothing, in a program that cannot decode them.
+#[cfg(not(feature = "perception"))]
+pub fn lens() -> Option<Arc<dyn sojourn_controller::Lens>> {
+    None
 }
 
 /// The program was built without perception.
@@ -35,24 +50,55 @@ mod with_perception {
     use crate::error::{Failure, Kind};
     use crate::models;
     use anyhow::Context as _;
+    use sojourn_controller::Lens;
     use sojourn_controller::models::ModelKind;
-    use sojourn_perception::{Eyes, ReaderFiles, see};
+    use sojourn_perception::{Eyes, Picture, ReaderFiles, see};
+    use sojourn_tools::PictureReader;
     use std::path::PathBuf;
     use std::time::Duration;
 
     /// Time limit of a call where the agent file gives none.
     const WITHIN: Duration = Duration::from_mins(2);
 
+    /// Makes pictures fit for a model.
+    #[derive(Debug)]
+    struct Scaling;
+
+    impl Lens for Scaling {
+        fn fit(&self, bytes: &[u8], most: u32) -> std::result::Result<Vec<u8>, String> {
+            let picture = Picture::decode(bytes).map_err(|error| error.to_string())?;
+            picture.scaled_to(most).to_png().map_err(|error| error.to_string())
+        }
+    }
+
+    /// What makes pictures fit for a model.
+    #[allow(clippy::unnecessary_wraps, reason = "the same signature as without the feature")]
+    pub fn lens() -> Option<Arc<dyn Lens>> {
+        Some(Arc::new(Scaling))
+    }
+
     /// Opens a source of tools that see. The networks are loaded at the first call that needs them.
     ///
     /// # Errors
     /// When the model is unknown, is no reader or is not on this machine.
     pub fn source(name: &str, settings: &SeeSettings) -> Result<Arc<dyn ToolSource>> {
-        let files = reader_files(settings.model.as_deref()).with_context(|| format!("tools.{name}"))?;
+        Ok(Arc::new(see(name, eyes(settings).with_context(|| format!("tools.{name}"))?)))
+    }
+
+    /// What reads the pictures of a world, as a source of tools with these settings would.
+    ///
+    /// # Errors
+    /// As [`source`].
+    pub fn picture_reader(settings: &SeeSettings) -> Result<Arc<dyn PictureReader>> {
+        let eyes = eyes(settings).context("run.perceive")?;
+        Ok(sojourn_perception::picture_reader(Eyes { encoder: None, ..eyes }))
+    }
+
+    fn eyes(settings: &SeeSettings) -> Result<Eyes> {
+        let files = reader_files(settings.model.as_deref())?;
         let within = settings.timeout_ms.map_or(WITHIN, Duration::from_millis);
-        let encoder = settings.encoder.as_deref().map(encoder_file).transpose();
-        let encoder = encoder.with_context(|| format!("tools.{name}"))?;
-        Ok(Arc::new(see(name, Eyes { files, encoder, within })))
+        let encoder = settings.encoder.as_deref().map(encoder_file).transpose()?;
+        Ok(Eyes { files, encoder, within })
     }
 
     /// The file of a model that compares what pictures show: a name of the catalogue, or a path.

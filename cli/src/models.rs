@@ -2,6 +2,7 @@
 
 use crate::agent_file::{AgentFile, ControllerKind};
 use crate::error::{Failure, Kind};
+use crate::eyes;
 use crate::lazy_controller::LazyController;
 use crate::output;
 use crate::waiting::Waiting;
@@ -34,6 +35,9 @@ pub fn default_name(models: &Models, kind: ModelKind) -> Result<String> {
         .map(|entry| entry.name.clone())
         .ok_or_else(|| Failure::new(Kind::Failure, "the catalogue has no default model").into())
 }
+
+/// Longest side of the pictures that a model is shown, in pixels, where the agent file gives none.
+const PICTURE_SIDE: u32 = 1024;
 
 /// When a model that runs in this process is loaded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,9 +74,10 @@ pub async fn controller(
                 max_concurrent: settings.max_concurrent,
                 price: settings.price,
                 context_tokens: settings.context_tokens,
+                picture_side: settings.vision.then_some(settings.picture_side.unwrap_or(PICTURE_SIDE)),
                 ..defaults
             };
-            Ok(Arc::new(OpenAiController::new(options)?))
+            Ok(Arc::new(OpenAiController::new(options)?.with_lens(eyes::lens())))
         }
         (ControllerKind::Served, Some(base_url), _) => {
             let key = settings.api_key_env.as_deref();
@@ -115,6 +120,7 @@ fn never_loaded(name: &str, missing: &anyhow::Error) -> LazyController {
         parameters: None,
         context_tokens: None,
         sha256: None,
+        sees: false,
     };
     let load = move || {
         let reason = reason.clone();

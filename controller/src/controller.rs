@@ -8,6 +8,11 @@ pub trait Controller: Send + Sync {
     /// Identifies the model. The result is constant for the lifetime of the value.
     fn model(&self) -> &ModelInfo;
 
+    /// Whether the model can be shown pictures. A controller that cannot reads the text of their parts.
+    fn sees(&self) -> bool {
+        self.model().sees
+    }
+
     /// Answers `request`.
     ///
     /// A request that is cut by `cancel`, its deadline or its length still gets a reply. The reply has the text so
@@ -48,6 +53,9 @@ pub struct ModelInfo {
     /// SHA-256 of the file in hexadecimal, if it was computed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sha256: Option<String>,
+    /// Whether it can be shown pictures.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub sees: bool,
 }
 
 /// Identifies an embedding model. Vectors of different models cannot be compared.

@@ -94,6 +94,7 @@ mod tests {
             parameters: None,
             context_tokens: None,
             sha256: None,
+            sees: false,
         }
     }
 

@@ -106,6 +106,21 @@ pub struct Usage {
     /// Answer tokens that were proposed by speculative decoding and accepted by the model.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub accepted_draft_tokens: u32,
+    /// What is known of the prompt tokens that pictures took; `None` where none was shown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pictures: Option<PictureTokens>,
+}
+
+/// What is known of the prompt tokens that pictures took. Nothing is estimated: models count pictures in their own ways.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PictureTokens {
+    /// Their number, which the server reports. They are among `prompt_tokens`.
+    Counted(u32),
+    /// They are among the `prompt_tokens` that the server reports, which does not tell them apart.
+    Included,
+    /// The server reports no usage, so neither they nor the tokens of the text are known.
+    Unknown,
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]

@@ -1,6 +1,8 @@
 use crate::Constraint;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// A request to the controller: conversation, constraint and limits.
 ///
@@ -32,6 +34,10 @@ pub struct Request {
     /// request's JSON and digest.
     #[serde(skip)]
     pub priority: Priority,
+    /// The bytes of the pictures in `messages`, by address; a picture without them is shown by the text of its part. They are
+    /// excluded from the request's JSON and digest: the log keeps them once, as blobs.
+    #[serde(skip)]
+    pub pictures: BTreeMap<String, Arc<[u8]>>,
 }
 
 /// Scheduling priority of a request.
@@ -60,7 +66,13 @@ impl Request {
             stop: Vec::new(),
             deadline_ms: None,
             priority: Priority::default(),
+            pictures: BTreeMap::new(),
         }
+    }
+
+    /// The pictures in the messages, in order.
+    pub fn shows(&self) -> impl Iterator<Item = &PictureRef> {
+        self.messages.iter().flat_map(|message| &message.parts).filter_map(|part| part.picture.as_ref())
     }
 
     /// SHA-256 of the request's JSON, in hexadecimal. Equal requests have equal digests.
@@ -111,7 +123,7 @@ impl Message {
         self
     }
 
-    /// The concatenated text of all parts.
+    /// The concatenated text of all parts. A picture counts with the text that stands for it.
     pub fn text(&self) -> String {
         self.parts.iter().map(|part| part.text.as_str()).collect()
     }
@@ -120,12 +132,30 @@ impl Message {
 /// A part of a message. The log stores equal parts once.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Part {
-    /// The text.
+    /// The text. In a part with a picture: what a controller reads that is not shown the picture.
     pub text: String,
     /// Rank for dropping parts from a prompt that is too long: 0 is never dropped, and the highest rank is
     /// dropped first. Among equal ranks, the last part is dropped first.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub drop_rank: u8,
+    /// The picture that is shown instead of the text, to a controller that sees.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub picture: Option<PictureRef>,
+}
+
+/// A picture by its address: everything about it but its bytes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PictureRef {
+    /// SHA-256 of the bytes in hexadecimal, as the log addresses blobs.
+    pub blob: String,
+    /// Media type: "image/png".
+    pub mime: String,
+    /// Width in pixels, where the head of the file gives it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub width: Option<u32>,
+    /// Height in pixels, where the head of the file gives it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub height: Option<u32>,
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
@@ -136,12 +166,17 @@ fn is_zero(drop_rank: &u8) -> bool {
 impl Part {
     /// A part that is never dropped.
     pub fn new(text: impl Into<String>) -> Self {
-        Self { text: text.into(), drop_rank: 0 }
+        Self { text: text.into(), drop_rank: 0, picture: None }
     }
 
     /// A part that may be dropped, with its rank.
     pub fn droppable(text: impl Into<String>, drop_rank: u8) -> Self {
-        Self { text: text.into(), drop_rank }
+        Self { text: text.into(), drop_rank, picture: None }
+    }
+
+    /// A picture, and the text for a controller that is not shown it.
+    pub fn picture(picture: PictureRef, otherwise: impl Into<String>) -> Self {
+        Self { text: otherwise.into(), drop_rank: 0, picture: Some(picture) }
     }
 }
 
@@ -209,7 +244,15 @@ mod tests {
         let mut sooner = base.clone();
         sooner.priority = Priority::Urgent;
         assert_eq!(base.digest(), sooner.digest(), "the priority must not affect the digest");
-        let changes: [fn(&mut Request); 9] = [
+        let seen = BTreeMap::from([("5e".to_owned(), Arc::from(*b"GIF89a"))]);
+        let shown = Request { pictures: seen, ..base.clone() };
+        assert_eq!(base.digest(), shown.digest(), "the bytes must not affect the digest");
+        let changes: [fn(&mut Request); 10] = [
+            |r| {
+                let mime = "image/gif".to_owned();
+                let picture = PictureRef { blob: "5e".into(), mime, width: None, height: None };
+                r.messages[0].parts[0].picture = Some(picture);
+            },
             |r| r.messages[0].parts[0].drop_rank = 1,
             |r| r.messages[0].role = Role::System,
             |r| r.prefill = "a".into(),

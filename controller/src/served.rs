@@ -7,8 +7,11 @@ use crate::{
     Usage,
 };
 use async_trait::async_trait;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use reqwest::{Client, StatusCode, Url};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// Path for posting a [`PostedRequest`].
@@ -28,6 +31,37 @@ pub struct PostedRequest {
     /// Scheduling priority among all clients.
     #[serde(default)]
     pub priority: Priority,
+    /// The pictures in the request, in base64 by their address. Only a server whose [`ModelInfo`] says that it sees gets any.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub pictures: BTreeMap<String, String>,
+}
+
+impl PostedRequest {
+    /// What is posted for `request`, to a model that `sees` or does not.
+    pub fn new(request: &Request, sees: bool) -> Self {
+        let pictures = request.pictures.iter().filter(|_| sees);
+        Self {
+            request: request.clone(),
+            priority: request.priority,
+            pictures: pictures.map(|(blob, bytes)| (blob.clone(), STANDARD.encode(bytes))).collect(),
+        }
+    }
+
+    /// The request with everything that its JSON omits.
+    ///
+    /// # Errors
+    /// A picture is not in base64.
+    pub fn into_request(self) -> Result<Request, ControllerError> {
+        let mut request = self.request;
+        request.priority = self.priority;
+        for (blob, text) in self.pictures {
+            let bytes = STANDARD.decode(text).map_err(|error| ControllerError::BadRequest {
+                reason: format!("the picture `{blob}` is not in base64: {error}"),
+            })?;
+            request.pictures.insert(blob, bytes.into());
+        }
+        Ok(request)
+    }
 }
 
 /// The body of an error response.
@@ -108,7 +142,7 @@ impl Controller for ServedController {
     /// Retries an unreachable server for two minutes. Cancelling closes the connection, which ends the work
     /// there.
     async fn complete(&self, request: &Request, cancel: &Cancel) -> Result<Reply, ControllerError> {
-        let posted = PostedRequest { request: request.clone(), priority: request.priority };
+        let posted = PostedRequest::new(request, self.sees());
         tokio::select! {
             reply = self.post(&posted) => reply,
             () = cancel.cancelled() => {

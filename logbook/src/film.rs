@@ -255,6 +255,9 @@ impl Camera {
                 let sign = if outcome.ok { "→" } else { "✗" };
                 self.now.calls = [shown(&format!("{call} {sign} {}", outcome.to_text()))].into();
             }
+            Event::Looked { picture: Some(picture), .. } => {
+                self.now.picture = Some(Arc::new(Picture { seq: self.now.seq, media: picture.clone() }));
+            }
             Event::ControllerFailed { error } => {
                 self.now.decision = shown(&format!("no answer: {error}")).into();
             }

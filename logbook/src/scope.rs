@@ -87,6 +87,7 @@ impl Scope {
             Effect::ChangeLibrary { change } => self.about = self.names.of(change),
             Effect::ReportMilestone { milestone } => self.milestone(milestone),
             Effect::AskController { .. }
+            | Effect::Look {}
             | Effect::RetestSkills { .. }
             | Effect::StartEpisode { .. }
             | Effect::Recall { .. }
@@ -150,6 +151,7 @@ pub fn is_error(record: &LogRecord) -> bool {
             }
             Event::ReflexesTried { trials } => !trials.iter().any(|trial| trial.acts),
             Event::EpisodeStarted { .. }
+            | Event::Looked { .. }
             | Event::Recalled { .. }
             | Event::StartsObserved { .. }
             | Event::Explored { .. }

@@ -39,7 +39,7 @@ pub fn endpoint() -> String {
 /// The answer to one request; `None` if the request asks nothing.
 pub fn answer(body: &[u8]) -> Option<String> {
     let request: Value = serde_json::from_slice(body).ok()?;
-    let question = request["messages"].as_array()?.last()?["content"].as_str()?.to_owned();
+    let question = text(&request["messages"].as_array()?.last()?["content"])?;
     let schema = request.pointer("/response_format/json_schema/schema");
     let text = match schema {
         // Where the prompt demands it, the model calls each tool once.
@@ -66,6 +66,14 @@ pub fn answer(body: &[u8]) -> Option<String> {
     };
     let text = if schema.is_none() { whole(&question, &text) } else { text };
     Some(reply(&text, request["n"].as_u64().unwrap_or(1)))
+}
+
+/// The text of a message, without its pictures.
+fn text(content: &Value) -> Option<String> {
+    match content {
+        Value::Array(parts) => Some(parts.iter().filter_map(|part| part["text"].as_str()).collect()),
+        content => content.as_str().map(str::to_owned),
+    }
 }
 
 /// A completion with `count` equal candidates, as a server answers.

@@ -38,6 +38,7 @@ pub mod mcp;
 pub mod media;
 mod observation;
 pub mod outside;
+mod perceived_environment;
 mod policed_environment;
 mod policy;
 pub mod process;
@@ -93,6 +94,7 @@ pub use grants::Grants;
 pub use gymnasium::Gymnasium;
 pub use media::{Media, MediaError, MediaInMemory, MediaStore};
 pub use observation::Observation;
+pub use perceived_environment::{PerceivedEnvironment, PictureReader};
 pub use policed_environment::{ActionRules, PolicedEnvironment};
 pub use policy::{
     ActionRuling, Decision, EffectKind, Policies, Policy, PolicyError, PolicyFile, PolicyVerdict, Rule,

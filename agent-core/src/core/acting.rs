@@ -59,6 +59,7 @@ impl Core {
             self.episode.done.insert(call.name.clone());
         }
         self.episode.observation = report.observation;
+        self.episode.look = None;
         self.moments = report.moments;
         if !verified {
             self.episode.plan.clear();
@@ -166,7 +167,7 @@ impl Core {
             return self.after_death(ending.cause.clone());
         }
         let seed = self.request_seed();
-        let observation = &self.episode.observation.text;
+        let observation = self.shown_text();
         let request = prompts::reflect_on_death(&self.spec, call, &ending.cause, observation, seed);
         let then = AfterReflection::NextEpisode { cause: ending.cause.clone() };
         self.think(Purpose::Reflect, request, Phase::Reflecting { then })

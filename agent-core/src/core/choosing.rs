@@ -3,8 +3,10 @@
 use super::asking::object_answer;
 use super::consulting::AfterConsultation;
 use super::curriculum::{Proposal, Situation};
-use super::prompts::{self, ActionChoice, Choice};
+use super::looking::AfterLook;
+use super::prompts::{self, ActionChoice, Choice, Scene};
 use super::{Core, Phase};
+use crate::config::Sense;
 use crate::model::{Effect, FinishReason, Milestone, Purpose, Recalled};
 use serde_json::{Map, Value};
 use sojourn_controller::Reply;
@@ -62,9 +64,20 @@ impl Core {
             let first = proposals.swap_remove(0);
             return self.settle(&first, Map::new());
         }
+        if self.must_look() {
+            return self.look(AfterLook::Choose { proposals });
+        }
+        self.recall_for(proposals)
+    }
+
+    /// Looks up memories and tools for a choice, where there may be any.
+    pub(super) fn recall_for(&mut self, proposals: Vec<Proposal>) -> Vec<Effect> {
         let tools = self.tools_to_pick();
         if self.config.memory || tools.is_some() {
-            let query = self.episode.observation.text.clone();
+            let mut query = self.shown_text().to_owned();
+            if let Some(text) = self.episode.look.as_ref().and_then(|look| look.text.as_deref()) {
+                query = format!("{query}\n{text}").trim_start().to_owned();
+            }
             let limit = if self.config.memory { MEMORIES } else { 0 };
             self.phase = Phase::Recalling { proposals };
             return vec![Effect::Recall { query, limit, lessons: false, tools }];
@@ -159,7 +172,7 @@ impl Core {
             planner: &self.planner,
             curriculum: &self.curriculum,
             library: (self.config.rules >= 1).then_some(&self.library),
-            observation: &self.episode.observation.text,
+            scene: self.scene(),
             memories: &memories,
             consultable: &consultable,
             nudge: nudge.as_deref(),
@@ -235,6 +248,9 @@ impl Core {
         if !self.spec.tools.iter().any(|tool| tool.effects.write) {
             return self.finish(FinishReason::Episodes);
         }
+        if self.must_look() {
+            return self.look(AfterLook::ChooseAction);
+        }
         self.news = true;
         let seed = self.request_seed();
         let nudge = self.nudge.take();
@@ -242,12 +258,19 @@ impl Core {
         let choice = ActionChoice {
             spec: &self.spec,
             episode: self.episode.seed,
-            observation: &self.episode.observation,
+            scene: self.scene(),
+            available: &self.episode.observation.available,
             consultable: &consultable,
             nudge: nudge.as_deref(),
         };
         let request = prompts::choose_action(&choice, seed);
         self.think(Purpose::Choose, request, Phase::ChoosingAction)
+    }
+
+    /// What the controller is shown of the world now.
+    fn scene(&self) -> Scene<'_> {
+        let text = self.shows(Sense::Text).then_some(self.episode.observation.text.as_str());
+        Scene { text, look: self.episode.look.as_ref().filter(|_| self.shows(Sense::Frame)) }
     }
 
     pub(super) fn action_chosen(&mut self, reply: &Reply) -> Vec<Effect> {

@@ -3,7 +3,7 @@
 //! The core reads no clock, no randomness and no network. It requests what it needs from outside by an [`Effect`], and
 //! receives the result as an [`Event`]. The recorded events give the same effects again: that is replay.
 //!
-//! [`Core::apply`] is the table of what follows what. Each group of handlers has a file: `choosing` and `acting` for the
+//! [`Core::apply`] is the table of what follows what. Each group of handlers has a file: `looking`, `choosing` and `acting` for the
 //! episode, `writing` for skills, `reflexes`, `upkeep` for the library, `consolidating` for lessons. Every text for the
 //! controller is in `agent-core/prompts/`, and `prompts` fills it.
 
@@ -17,6 +17,7 @@ pub mod curriculum;
 mod episodes;
 pub mod goals;
 mod guard;
+mod looking;
 pub mod planner;
 mod prompts;
 mod reflexes;
@@ -186,6 +187,12 @@ impl Core {
             }
             (Phase::Recalling { proposals }, Event::Recalled { memories, tools }) => {
                 self.choose(proposals, memories, &tools)
+            }
+            (Phase::Looking { then }, Event::Looked { picture, shown, trusted }) => {
+                self.looked(then, picture, shown, trusted)
+            }
+            (Phase::Reading { then }, Event::ToolAnswered { outcome, trusted }) => {
+                self.picture_read(then, &outcome, trusted)
             }
             (Phase::Choosing { proposals, memories }, Event::ControllerAnswered { reply }) => {
                 self.chosen(proposals, memories, &reply)

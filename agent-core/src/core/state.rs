@@ -4,6 +4,7 @@ use super::acting::AfterReflection;
 use super::consolidating::{Comparison, Resume};
 use super::consulting::Consultation;
 use super::curriculum::Proposal;
+use super::looking::{AfterLook, Look};
 use super::reflexes::ReflexDraft;
 use super::writing::Draft;
 use crate::model::Recalled;
@@ -19,6 +20,10 @@ pub(super) enum Phase {
     Resetting,
     /// Memories and tools for a choice.
     Recalling { proposals: Vec<Proposal> },
+    /// The picture of the present moment, before a choice.
+    Looking { then: AfterLook },
+    /// What a tool reads in that picture.
+    Reading { then: AfterLook },
     /// The controller's choice among proposals.
     Choosing { proposals: Vec<Proposal>, memories: Vec<Recalled> },
     /// The answer of a tool outside the world, before a choice.
@@ -93,6 +98,8 @@ pub(super) struct Episode {
     pub seed: u64,
     /// The latest observation.
     pub observation: Observation,
+    /// The picture of the same moment, once it was asked for.
+    pub look: Option<Look>,
     /// Tasks done in this episode, since they all became available again last (`repeat_tasks`).
     pub done: BTreeSet<String>,
     /// Tasks done in this episode.
@@ -114,6 +121,7 @@ impl Episode {
             index: 0,
             seed: 0,
             observation: Observation::new("", Value::Null),
+            look: None,
             done: BTreeSet::new(),
             achieved: BTreeSet::new(),
             steps: 0,
@@ -126,6 +134,7 @@ impl Episode {
     /// Starts the episode with this seed; the first observation comes later.
     pub fn start(&mut self, seed: u64) {
         self.seed = seed;
+        self.look = None;
         self.done.clear();
         self.achieved.clear();
         self.plan.clear();

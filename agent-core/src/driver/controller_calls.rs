@@ -26,6 +26,7 @@ impl Driver {
         self.observer.notice(&Notice::AskingController { purpose, round });
         let span = spans::chat(&self.controller.model().name, purpose, &request);
         request.priority = purpose.priority();
+        self.attach_pictures(&mut request).await;
         // A request that is dropped is given up by the controller.
         let answer = tokio::select! {
             answer = self.controller.complete(&request, &self.cancel).instrument(span.clone()) => answer,

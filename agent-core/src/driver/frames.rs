@@ -5,7 +5,7 @@ use super::observer::{Notice, Observer};
 use super::run_media::{FrameRefused, RunMedia};
 use crate::config::{FrameRate, RunConfig};
 use crate::model::ControlRecord;
-use sojourn_tools::{Environment, Frame, Media, MediaStore};
+use sojourn_tools::{Environment, Frame, Media, MediaError, MediaStore};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 use tokio::sync::Mutex;
@@ -58,6 +58,8 @@ struct State {
     /// Whether the episode's end has no picture yet.
     open: bool,
     failures: u32,
+    /// Looks of the controller in a row that got no picture.
+    blind: u32,
     /// Whether the budget was reported as used up.
     reported: bool,
 }
@@ -107,6 +109,32 @@ impl Frames {
         self.journal.lock().await.append_control(ControlRecord::FrameTaken { frame }).await
     }
 
+    /// The picture of the world for the controller; `None` where the world gives none, or one that cannot be kept.
+    pub(super) async fn look(
+        &self,
+        settings: FrameSettings,
+        environment: &mut dyn Environment,
+    ) -> Option<Media> {
+        if self.state().blind >= MOST_FAILURES {
+            return None;
+        }
+        let frame = tokio::time::timeout(WITHIN, environment.frame()).await.ok().flatten();
+        {
+            let mut state = self.state();
+            state.blind = if frame.is_some() { 0 } else { state.blind + 1 };
+        }
+        let media = self.keep(frame?, settings.budget)?;
+        // The look records it, so it is not recorded once more after the same step.
+        self.state().last = Some(media.blob.clone());
+        Some(media)
+    }
+
+    /// The bytes of a picture of the run, by its whole address.
+    pub(super) async fn bytes(&self, blob: &str) -> Result<Arc<[u8]>, MediaError> {
+        let media = self.media.find(&format!("media:{blob}"))?;
+        self.media.bytes(&media).await
+    }
+
     fn is_due(&self, rate: FrameRate, moment: FrameMoment) -> bool {
         let mut state = self.state();
         let due = match (rate, moment) {
@@ -116,7 +144,7 @@ impl Frames {
         };
         state.open = moment != FrameMoment::End;
         if moment == FrameMoment::Start {
-            (state.last, state.failures) = (None, 0);
+            (state.last, state.failures, state.blind) = (None, 0, 0);
         }
         due && state.failures < MOST_FAILURES
     }

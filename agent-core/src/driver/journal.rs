@@ -9,9 +9,10 @@ use super::run_media::RunMedia;
 use super::time_limit::TimeLimit;
 use crate::log::ReadError;
 use crate::log::blobs::{Externalised, TooLarge, externalise, is_forgotten};
-use crate::model::{ControlRecord, LogRecord, Payload, RecordKind, TimedControl};
+use crate::model::{ControlRecord, Event, LogRecord, Payload, RecordKind, TimedControl};
 use serde_json::Value;
 use sojourn_memory::{BlobId, Durability, EventSeq, Record, RunStatus, Store, Writer};
+use sojourn_tools::Media;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
@@ -335,9 +336,8 @@ impl Journal {
             }
             self.matched += 1;
             if let ControlRecord::FrameTaken { frame } = &*control {
-                // The loop does not know of pictures. One that the record has no blob for is not the run's own.
-                let is_own = frame.blob.parse::<BlobId>().is_ok_and(|id| record.blobs.contains(&id));
-                self.media.iter().filter(|_| is_own).for_each(|media| media.learn_frame(frame));
+                // The loop does not know of these pictures.
+                self.learn_frame(&record, frame);
                 continue;
             }
             self.controls.push(TimedControl { record: *control, before_ms, at_ms: record.at_ms });
@@ -350,6 +350,12 @@ impl Journal {
             self.pending_control = None;
         }
         Ok(())
+    }
+
+    /// Takes over a recorded picture of the world. One that the record has no blob for is not the run's own.
+    fn learn_frame(&self, record: &Record, frame: &Media) {
+        let is_own = frame.blob.parse::<BlobId>().is_ok_and(|id| record.blobs.contains(&id));
+        self.media.iter().filter(|_| is_own).for_each(|media| media.learn_frame(frame));
     }
 
     /// The next recorded record.
@@ -423,6 +429,11 @@ impl Journal {
             });
         }
         let decoded = LogRecord::require(&self.store, &record).await?;
+        if let LogRecord::Event(event) = &decoded
+            && let Event::Looked { picture: Some(picture), .. } = &**event
+        {
+            self.learn_frame(&record, picture);
+        }
         self.matched += 1;
         Ok(Some((self.replayed(&record), decoded)))
     }

@@ -12,6 +12,7 @@ mod journal;
 mod journal_recorder;
 mod library;
 mod loaded_skills;
+mod looking;
 mod memory_effects;
 mod observer;
 mod provenance;
@@ -367,6 +368,7 @@ impl Driver {
                 Effect::TryCandidates { plan } => return self.try_candidates(&plan).await,
                 Effect::RetestSkills { skills } => return self.retest_skills(&skills).await,
                 Effect::TryReflexes { plan } => return self.try_reflexes(&plan).await,
+                Effect::Look {} => return self.look().await,
                 Effect::CallTool { call, untrusted } => return self.call_tool(&call, untrusted).await,
                 Effect::Recall { query, limit, lessons, tools } => {
                     return self.recall(&query, limit, lessons, tools).await;

@@ -85,7 +85,7 @@ impl Environment for RedactedEnvironment {
 
     async fn frame(&mut self) -> Option<Frame> {
         // A picture may show a secret, and cannot be changed as a text can.
-        None
+        if self.redactor.may_be_pictured() { None } else { self.environment.frame().await }
     }
 
     fn snapshot(&self) -> Option<Snapshot> {
@@ -146,9 +146,28 @@ mod tests {
             Ok(StepOutcome { state: json!(["hunter2-token"]), reward: 0.0, unlocked: Vec::new(), ended })
         }
 
+        async fn frame(&mut self) -> Option<Frame> {
+            Some(Frame { bytes: b"GIF89a".to_vec(), mime: "image/gif".into() })
+        }
+
         fn practice(&self) -> Option<Box<dyn Environment>> {
             Some(Box::new(Self))
         }
+    }
+
+    #[tokio::test]
+    async fn there_is_a_picture_only_where_no_secret_can_be_in_it() {
+        let secrets = |names: &[&str]| {
+            Redactor::new(names.iter().map(|name| ((*name).to_owned(), format!("hunter2-{name}"))))
+        };
+        for (names, pictured) in [(&["KEY"][..], true), (&["KEY", "TOKEN"], false), (&["TOKEN"], false)] {
+            // The key of the controller's server is given to no world.
+            let redactor = secrets(names).with_unpictured(Some("KEY"));
+            let mut world = RedactedEnvironment::wrap(Box::new(Leaky), &redactor);
+            assert_eq!(world.frame().await.is_some(), pictured, "{names:?}");
+        }
+        let mut world = RedactedEnvironment::wrap(Box::new(Leaky), &secrets(&["KEY"]));
+        assert!(world.frame().await.is_none(), "nobody said that the world does not know it");
     }
 
     #[tokio::test]

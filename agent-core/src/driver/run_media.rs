@@ -140,6 +140,7 @@ impl RunMedia {
                 list("content").iter().filter(|part| part["type"] == "media").chain(list("about")).collect()
             }
             RecordKind::FrameTaken => vec![&payload["frame"]],
+            RecordKind::Looked => vec![&payload["picture"]],
             _ => return Vec::new(),
         };
         let state = self.state();

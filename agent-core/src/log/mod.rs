@@ -161,6 +161,11 @@ impl LogRecord {
                 ControlRecord::FrameTaken { frame } => vec![frame],
                 _ => Vec::new(),
             },
+            Self::Event(event) => match &**event {
+                Event::Looked { picture, .. } => picture.iter().collect(),
+                Event::ToolAnswered { outcome, .. } => outcome.media().collect(),
+                _ => Vec::new(),
+            },
             _ => self.outcome().map(|outcome| outcome.media().collect()).unwrap_or_default(),
         }
     }

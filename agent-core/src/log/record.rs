@@ -41,6 +41,8 @@ log_records! {
             #[serde(default, skip_serializing_if = "Option::is_none")]
             tools: Option<usize>,
         },
+        /// Take a picture of the world, for a choice that follows. Answered by `looked`.
+        "look" => Look {},
         /// Call a tool that does not belong to the environment. Answered by `tool_answered`.
         "call_tool" => CallTool {
             /// The call.
@@ -141,6 +143,18 @@ log_records! {
             /// Names of the tools that fit, the best first; empty where none were asked for.
             #[serde(default, skip_serializing_if = "Vec::is_empty")]
             tools: Vec<String>,
+        },
+        /// The world was looked at. A replay takes no picture: it has this one.
+        "looked" => Looked {
+            /// The picture, whose bytes are a blob of this record; `None` where the world gave none.
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            picture: Option<Media>,
+            /// Whether the controller can be shown pictures.
+            #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+            shown: bool,
+            /// Whether the policy trusts pictures of the world like the user's own words.
+            #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+            trusted: bool,
         },
         /// A tool that does not belong to the environment answered, or the policy forbade the call.
         "tool_answered" => ToolAnswered {

@@ -5,6 +5,7 @@ use crate::model::{
     ActReport, CandidateTrial, Demonstration, Edit, FinishReason, Milestone, Purpose, Started, StepRecord,
     ToolDecision, as_javascript,
 };
+use sojourn_controller::PictureTokens;
 use sojourn_tools::{Ending, EndingKind, ToolOutcome};
 use std::fmt::Write as _;
 
@@ -109,6 +110,7 @@ fn effect_line(effect: &Effect) -> String {
         Effect::Recall { query, limit: 0, tools, .. } => {
             format!("pick {} for \"{}\"", counted(tools.unwrap_or_default(), "tool"), short(query))
         }
+        Effect::Look {} => "look at the world".to_owned(),
         Effect::CallTool { call, .. } => format!("call {}", as_javascript(call)),
         Effect::Recall { query, limit, lessons, .. } => {
             let what = if *lessons {
@@ -119,10 +121,15 @@ fn effect_line(effect: &Effect) -> String {
             format!("look up {what} \"{}\"", short(query))
         }
         Effect::AskController { purpose, request } => {
-            let characters: usize =
-                request.messages.iter().map(|message| message.text().chars().count()).sum();
+            let parts = request.messages.iter().flat_map(|message| &message.parts);
+            let texts = parts.filter(|part| part.picture.is_none());
+            let characters: usize = texts.map(|part| part.text.chars().count()).sum();
+            let pictures = match request.shows().count() {
+                0 => String::new(),
+                shown => format!(" and {}", counted(shown, "picture")),
+            };
             format!(
-                "{}: a prompt of {characters} characters, {} × up to {} tokens",
+                "{}: a prompt of {characters} characters{pictures}, {} × up to {} tokens",
                 purpose_name(*purpose),
                 request.candidates,
                 request.max_tokens
@@ -175,6 +182,11 @@ fn consolidation_line(edits: &[Edit]) -> String {
 fn event_line(event: &Event) -> String {
     match event {
         Event::EpisodeStarted { seed, observation } => format!("world {seed}: {}", short(&observation.text)),
+        Event::Looked { picture: None, .. } => "the world gave no picture".to_owned(),
+        Event::Looked { picture: Some(picture), shown, .. } => {
+            let to_whom = if *shown { "shown to the controller" } else { "the controller cannot see" };
+            format!("a picture of the world: {picture}; {to_whom}")
+        }
         Event::ToolAnswered { outcome, .. } => {
             let verdict = if outcome.ok { "answered" } else { "failed" };
             format!("{verdict}: {}", short(&outcome.to_text()))
@@ -190,9 +202,10 @@ fn event_line(event: &Event) -> String {
                 None => reply.candidates.first().map(|first| short(&first.text)).unwrap_or_default(),
             };
             format!(
-                "{} + {} tokens in {:.1} s: {text}",
+                "{} + {} tokens{} in {:.1} s: {text}",
                 reply.usage.prompt_tokens.saturating_sub(reply.usage.cached_tokens),
                 reply.usage.completion_tokens,
+                picture_tokens(reply.usage.pictures),
                 reply.timing.prefill_ms.saturating_add(reply.timing.decode_ms) as f64 / 1000.0
             )
         }
@@ -253,6 +266,16 @@ fn event_line(event: &Event) -> String {
         }
         Event::OutOfTime {} => "given up: its time was over".to_owned(),
         Event::Acted { report } => acted_line(report),
+    }
+}
+
+/// What is known of the tokens of pictures, after the number of tokens.
+fn picture_tokens(pictures: Option<PictureTokens>) -> String {
+    match pictures {
+        None => String::new(),
+        Some(PictureTokens::Counted(tokens)) => format!(" ({tokens} of them for pictures)"),
+        Some(PictureTokens::Included) => " (pictures among them)".to_owned(),
+        Some(PictureTokens::Unknown) => " (those of pictures unknown)".to_owned(),
     }
 }
 

@@ -11,6 +11,7 @@ mod core_laws;
 mod frames;
 mod layers;
 mod lessons;
+mod looking;
 mod media;
 mod plans;
 mod policy_changes;

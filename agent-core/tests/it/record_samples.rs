@@ -77,6 +77,7 @@ fn effects() -> Vec<Effect> {
     vec![
         Effect::StartEpisode { seed: 7 },
         Effect::Recall { query: "wood".into(), limit: 3, lessons: true, tools: Some(2) },
+        Effect::Look {},
         Effect::CallTool { call: call(), untrusted: true },
         Effect::AskController {
             purpose: Purpose::Choose,
@@ -172,6 +173,11 @@ fn events() -> Vec<Event> {
         Event::SkillsRetested { retests: Vec::new() },
         Event::ReflexesTried { trials: Vec::new() },
         Event::OutOfTime {},
+        Event::Looked {
+            picture: Some(sojourn_tools::media::described(b"GIF89a\x03\0\x02\0\0\0\0;", "", "crafter")),
+            shown: true,
+            trusted: false,
+        },
         Event::Acted {
             report: ActReport {
                 observation: observation(),

@@ -189,6 +189,8 @@ pub(super) struct Scripted {
     asked: AtomicU64,
     credulous: bool,
     pub(super) prompts: Mutex<Vec<String>>,
+    /// Last byte of each picture that it was shown.
+    pub(super) pictures: Mutex<Vec<char>>,
 }
 
 #[async_trait]
@@ -208,6 +210,8 @@ impl Controller for Scripted {
             (false, false) => LIGHT,
         };
         self.prompts.lock().unwrap().push(prompt);
+        let last = |bytes: &Arc<[u8]>| char::from(*bytes.last().unwrap());
+        self.pictures.lock().unwrap().extend(request.pictures.values().map(last));
         let candidates = vec![Completion::new(text.to_owned(), 1, Finish::Complete)];
         Ok(Reply::new(candidates, Usage::default(), Timing::default()))
     }
@@ -294,6 +298,7 @@ impl Lab {
             asked: AtomicU64::new(asked),
             credulous: self.credulous,
             prompts: Mutex::default(),
+            pictures: Mutex::default(),
         })
     }
 

@@ -4,10 +4,12 @@ use super::read::{located, unreadable};
 use super::{AgentFile, ControllerKind, PolicyPlace};
 use crate::error::{Failure, Kind};
 use anyhow::Result;
-use sojourn_core::Prices;
+use sojourn_core::{Prices, Sense};
 use sojourn_sandbox::{Limits, LimitsError};
 use sojourn_skills::grammar::Language;
-use sojourn_tools::{ActionRuling, Environment, EnvironmentSpec, Policy, PolicyFile, ToolSpec};
+use sojourn_tools::{
+    ActionRuling, Environment, EnvironmentSpec, Policy, PolicyFile, SourceSettings, ToolSpec,
+};
 use toml::Table;
 
 /// Tokens of a skill and of a reflex from a server that does not constrain: it may comment its code.
@@ -78,7 +80,49 @@ impl AgentFile {
         if let Err(error) = Policy::new(policy.clone()) {
             return Err(Failure::new(Kind::Usage, format!("{name}: policy: {error}")).into());
         }
-        self.run.tools.get_or_insert_default().policy = policy;
+        let tools = self.run.tools.get_or_insert_default();
+        tools.policy = policy;
+        let eyes = self.tools.iter().find(|(_, settings)| matches!(settings, SourceSettings::See(_)));
+        if tools.eyes.is_none() {
+            tools.eyes = eyes.map(|(name, _)| name.clone());
+        }
+        Ok(())
+    }
+
+    /// Checks what the controller is to be shown of the world.
+    pub(super) fn check_observe(&self, name: &str) -> Result<()> {
+        let bad = |message: &str, hint: &str| {
+            Err(Failure::new(Kind::Usage, format!("{name}: run.observe: {message}")).hint(hint).into())
+        };
+        let eyes = self.run.tools.as_ref().and_then(|tools| tools.eyes.as_ref());
+        if let Some(eyes) = eyes
+            && !matches!(self.tools.get(eyes), Some(SourceSettings::See(_)))
+        {
+            let message = format!("{name}: run.tools.eyes: there is no source `{eyes}` of kind \"see\"");
+            return Err(Failure::new(Kind::Usage, message)
+                .hint("add [tools.see] with kind = \"see\"")
+                .into());
+        }
+        if self.run.perceive && eyes.is_none() {
+            let message = format!("{name}: run.perceive: nothing reads pictures");
+            return Err(Failure::new(Kind::Usage, message)
+                .hint("add [tools.see] with kind = \"see\"")
+                .into());
+        }
+        let observes = |sense| self.run.observe.contains(&sense);
+        if !observes(Sense::Text) && !observes(Sense::Frame) {
+            return bad("the controller would be shown nothing", "name \"text\", \"frame\", or both");
+        }
+        if !observes(Sense::Text)
+            && eyes.is_none()
+            && !self.controller.vision
+            && self.controller.kind != ControllerKind::Served
+        {
+            return bad(
+                "the controller cannot see, and nothing reads pictures for it",
+                "add [tools.see] with kind = \"see\", or controller.vision = true for a model that sees, or observe \"text\" too",
+            );
+        }
         Ok(())
     }
 
@@ -167,6 +211,10 @@ impl AgentFile {
             ControllerKind::OpenAi if self.model.is_none() => bad(
                 "`controller.kind` is \"openai\", but there is no `model`",
                 "add the name that the server knows the model by",
+            ),
+            ControllerKind::Llama | ControllerKind::Served if settings.vision => bad(
+                "`controller.vision` has a meaning for the kind \"openai\" only",
+                "remove it: a served model says itself what it can",
             ),
             ControllerKind::Llama if settings.base_url.is_some() => bad(
                 "`controller.base_url` has no meaning for the kind \"llama\"",

@@ -95,6 +95,14 @@ pub struct ControllerSettings {
     ///
     /// Default: none. Example: `price = { prompt = 0.5, cached = 0.05, completion = 2.0 }`.
     pub price: Option<Price>,
+    /// Whether the server's model can be shown pictures, as `image_url`; for the kind `"openai"`. `run.observe` says whether it is.
+    ///
+    /// Default: false. Example: `vision = true`.
+    pub vision: bool,
+    /// Longest side, in pixels, of the pictures that the model is shown. Larger ones are scaled down.
+    ///
+    /// Default: 1024. Example: `picture_side = 768`.
+    pub picture_side: Option<u32>,
 }
 
 impl Default for ControllerSettings {
@@ -119,6 +127,8 @@ impl Default for ControllerSettings {
             requests_per_minute: None,
             max_concurrent: None,
             price: None,
+            vision: false,
+            picture_side: None,
         }
     }
 }

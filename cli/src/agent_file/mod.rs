@@ -26,8 +26,8 @@ use sojourn_core::{RedactedEnvironment, Redactor, ReflexSource, RunConfig};
 use sojourn_sandbox::LimitSettings;
 use sojourn_service::notify::NotifySettings;
 use sojourn_tools::{
-    CallLimits, Environment, EnvironmentRegistry, PolicedEnvironment, Policies, PolicyFile, SourceSettings,
-    Toolbox,
+    CallLimits, Environment, EnvironmentRegistry, PerceivedEnvironment, PolicedEnvironment, Policies,
+    PolicyFile, SourceSettings, Toolbox,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -193,7 +193,15 @@ impl AgentFile {
         }
         let environment = PolicedEnvironment::wrap(environment, Arc::new(policies));
         // A world is looked at before there is a run, too.
-        Ok(RedactedEnvironment::wrap(environment, &self.redactor()))
+        let environment = RedactedEnvironment::wrap(environment, &self.redactor());
+        let source = self.run.tools.as_ref().and_then(|tools| self.tools.get(tools.eyes.as_ref()?));
+        match source {
+            Some(SourceSettings::See(settings)) if self.run.perceive => {
+                let reader = eyes::picture_reader(settings)?;
+                Ok(Box::new(PerceivedEnvironment::new(environment, reader)))
+            }
+            _ => Ok(environment),
+        }
     }
 
     /// The reflexes' sources; each is named after its file.
@@ -223,7 +231,17 @@ impl AgentFile {
         let programs = self.environment.env().iter().chain(self.tools.values().flat_map(SourceSettings::env));
         let programs = programs.filter(|name| !is_setting(name)).filter_map(|name| value(name));
         let programs = programs.filter(|(_, value)| !is_switch(value));
+        let key = self.controller.api_key_env.as_deref();
+        let known = |key: &str| {
+            let given =
+                self.environment.env().iter().chain(self.tools.values().flat_map(SourceSettings::env));
+            let mut given = self.secrets.iter().chain(given).map(String::as_str);
+            let mut used =
+                self.tools.values().flat_map(SourceSettings::secrets).chain(self.environment.secret());
+            given.any(|name| name == key) || used.any(|name| name == key)
+        };
         Redactor::new(self.secret_names().filter_map(value).chain(programs))
+            .with_unpictured(key.filter(|key| !known(key)))
     }
 
     /// What `redactor` cannot do for the declared secrets, one sentence each.

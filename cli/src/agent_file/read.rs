@@ -96,6 +96,7 @@ impl AgentFile {
         agent.apply_limits(name)?;
         agent.apply_policy(name)?;
         agent.check_controller(name)?;
+        agent.check_observe(name)?;
         agent
             .notify
             .check()

@@ -105,11 +105,18 @@ async fn model(State(controller): State<Shared>) -> Response {
 
 /// A client that disconnects drops this future, which cancels the request.
 async fn complete(State(controller): State<Shared>, body: Bytes) -> Response {
-    let PostedRequest { mut request, priority } = match serde_json::from_slice(&body) {
+    let posted: PostedRequest = match serde_json::from_slice(&body) {
         Ok(posted) => posted,
         Err(error) => return refuse(StatusCode::BAD_REQUEST, &format!("not a valid request: {error}")),
     };
-    request.priority = priority;
+    if !posted.pictures.is_empty() && !controller.sees() {
+        let error = format!("`{}` cannot see: the request must not carry pictures", controller.model().name);
+        return refuse(StatusCode::BAD_REQUEST, &error);
+    }
+    let request = match posted.into_request() {
+        Ok(request) => request,
+        Err(error) => return refuse(StatusCode::BAD_REQUEST, &error.to_string()),
+    };
     match controller.complete(&request, &Cancel::new()).await {
         Ok(reply) => answer(StatusCode::OK, &reply),
         Err(error) => {

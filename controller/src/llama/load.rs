@@ -63,6 +63,7 @@ pub(super) fn describe(path: &Path, header: &Header) -> ModelInfo {
         parameters: Some(header.parameters),
         context_tokens: None,
         sha256: None,
+        sees: false,
     }
 }
 

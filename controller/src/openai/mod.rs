@@ -12,6 +12,7 @@ mod endpoint;
 mod failure;
 mod lenient;
 mod options;
+mod pictures;
 mod rate_limit;
 mod reasoning;
 mod response;
@@ -21,13 +22,15 @@ mod wire;
 pub use options::{Dialect, OpenAiOptions, Price};
 
 use crate::{
-    Cancel, CheckError, Completion, Controller, ControllerError, Finish, ModelInfo, Reply, Request, Timing,
-    Usage,
+    Cancel, CheckError, Completion, Controller, ControllerError, Finish, Lens, ModelInfo, PictureTokens,
+    Reply, Request, Timing, Usage,
 };
 use accept::accept;
 use async_trait::async_trait;
 use endpoint::Endpoint;
+use pictures::Urls;
 use response::{Outcome, PendingResponse};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Number of consecutive responses without a valid answer before the missing answers count as refused.
@@ -39,6 +42,8 @@ pub struct OpenAiController {
     endpoint: Endpoint,
     options: OpenAiOptions,
     model: ModelInfo,
+    /// Scales pictures.
+    lens: Option<Arc<dyn Lens>>,
 }
 
 /// Results of a request so far.
@@ -47,6 +52,8 @@ struct Gathered<'r> {
     /// The response that is being received.
     pending: Option<PendingResponse<'r>>,
     usage: Usage,
+    /// Whether the request shows pictures.
+    shows: bool,
     timing: Timing,
     /// Cost in US dollars; `None` once a token count is unknown.
     cost: Option<f64>,
@@ -67,8 +74,16 @@ impl OpenAiController {
             parameters: None,
             context_tokens: options.context_tokens,
             sha256: None,
+            sees: options.picture_side.is_some(),
         };
-        Ok(Self { endpoint, options, model })
+        Ok(Self { endpoint, options, model, lens: None })
+    }
+
+    /// Has pictures scaled down by `lens`. Without one, only pictures are shown that need not be.
+    #[must_use]
+    pub fn with_lens(mut self, lens: Option<Arc<dyn Lens>>) -> Self {
+        self.lens = lens;
+        self
     }
 
     /// Requests answers until enough are valid.
@@ -77,6 +92,7 @@ impl OpenAiController {
     async fn gather<'r>(
         &self,
         request: &'r Request,
+        urls: &Urls,
         gathered: &mut Gathered<'r>,
     ) -> Result<(), ControllerError> {
         let wanted = request.candidates as usize;
@@ -85,7 +101,7 @@ impl OpenAiController {
         while gathered.good.len() < wanted && failed_attempts < ATTEMPTS {
             let missing = (wanted - gathered.good.len()) as u32;
             let pending = gathered.pending.insert(PendingResponse::new(request, missing));
-            let body = |manners| wire::body(request, &self.options, manners, missing, attempt);
+            let body = |manners| wire::body(request, urls, &self.options, manners, missing, attempt);
             let had = gathered.good.len();
             match self.endpoint.ask(body, pending).await {
                 Ok(()) => {}
@@ -143,12 +159,28 @@ fn filtered(error: ControllerError) -> Result<String, ControllerError> {
     }
 }
 
+/// Adds what to do where a server refuses a request because of its pictures.
+fn with_hint(error: ControllerError, shows: bool) -> ControllerError {
+    match error {
+        ControllerError::Refused { url, status, reason }
+            if shows
+                && ["image", "vision", "multimodal", "picture"].iter().any(|word| reason.contains(word)) =>
+        {
+            let reason =
+                format!("{reason}; a model that cannot see needs `controller.vision = false`, or none");
+            ControllerError::Refused { url, status, reason }
+        }
+        error => error,
+    }
+}
+
 impl<'r> Gathered<'r> {
-    fn new() -> Self {
+    fn new(shows: bool) -> Self {
         Self {
             good: Vec::new(),
             pending: None,
             usage: Usage::default(),
+            shows,
             timing: Timing::default(),
             cost: Some(0.0),
         }
@@ -170,6 +202,12 @@ impl<'r> Gathered<'r> {
         self.usage.prompt_tokens = self.usage.prompt_tokens.max(usage.prompt_tokens);
         self.usage.cached_tokens = self.usage.cached_tokens.max(usage.cached_tokens);
         self.usage.completion_tokens = self.usage.completion_tokens.saturating_add(usage.completion_tokens);
+        if self.shows {
+            self.usage.pictures = Some(match usage.pictures {
+                _ if !reported => PictureTokens::Unknown,
+                counted => counted.unwrap_or(PictureTokens::Included),
+            });
+        }
         let known = price.filter(|_| reported).zip(self.cost);
         self.cost = known.map(|(price, cost)| cost + price.of(&usage));
         let timing = pending.timing();
@@ -219,13 +257,16 @@ impl Controller for OpenAiController {
                 None => std::future::pending().await,
             }
         };
-        let mut gathered = Gathered::new();
+        let urls = pictures::urls(request, self.options.picture_side, self.lens.as_ref()).await;
+        let mut gathered = Gathered::new(!urls.is_empty());
         // Dropping the losing future closes its connection, so the server stops decoding.
         let cut = tokio::select! {
             biased;
             () = cancel.cancelled() => Some(Finish::Cancelled),
             () = late => Some(Finish::Deadline),
-            outcome = self.gather(request, &mut gathered) => outcome.map(|()| None)?,
+            outcome = self.gather(request, &urls, &mut gathered) => {
+                outcome.map(|()| None).map_err(|error| with_hint(error, !urls.is_empty()))?
+            }
         };
         if let Some(finish) = cut {
             gathered.cut(request, &finish, self.options.price);

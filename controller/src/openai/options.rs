@@ -42,6 +42,9 @@ pub struct OpenAiOptions {
     /// Size of the model's context in tokens, if known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub context_tokens: Option<u32>,
+    /// Longest side, in pixels, of the pictures that the model is shown; larger ones are scaled down. `None`: it cannot see.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub picture_side: Option<u32>,
 }
 
 impl OpenAiOptions {
@@ -60,6 +63,7 @@ impl OpenAiOptions {
             max_concurrent: None,
             price: None,
             context_tokens: None,
+            picture_side: None,
         }
     }
 
@@ -74,6 +78,9 @@ impl OpenAiOptions {
         }
         if self.max_concurrent == Some(0) {
             return bad("`max_concurrent` cannot be 0; leave it out for no limit");
+        }
+        if self.picture_side == Some(0) {
+            return bad("`picture_side` cannot be 0");
         }
         let sensible = |price: f64| price.is_finite() && price >= 0.0;
         match self.price {

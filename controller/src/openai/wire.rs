@@ -1,8 +1,9 @@
 //! Serialisation of requests and responses of the chat endpoint.
 
 use super::lenient::{self, Parts};
+use super::pictures::Urls;
 use super::{Dialect, OpenAiOptions};
-use crate::{Constraint, Request, Role, Usage};
+use crate::{Constraint, Message, PictureTokens, Request, Role, Usage};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
@@ -41,17 +42,54 @@ pub(super) struct Manners {
 /// Tokens for the reasoning of a model whose reasoning counts towards the length of its answer.
 pub(super) const REASONING_TOKENS: u32 = 4096;
 
+/// A piece of a message.
+enum Piece {
+    Text(String),
+    /// A data URL.
+    Picture(String),
+}
+
+/// The pieces of a message. A picture without a URL is shown by its text.
+fn pieces(message: &Message, urls: &Urls) -> Vec<Piece> {
+    let mut pieces = Vec::new();
+    for part in &message.parts {
+        let url = part.picture.as_ref().and_then(|picture| urls.get(&picture.blob));
+        match (url, pieces.last_mut()) {
+            (Some(url), _) => pieces.push(Piece::Picture(url.clone())),
+            (None, Some(Piece::Text(text))) => text.push_str(&part.text),
+            (None, _) => pieces.push(Piece::Text(part.text.clone())),
+        }
+    }
+    pieces
+}
+
+/// The content of a message: one text, where it has no picture.
+fn content(mut pieces: Vec<Piece>) -> Value {
+    match pieces.as_mut_slice() {
+        [] => json!(""),
+        [Piece::Text(text)] => json!(std::mem::take(text)),
+        _ => pieces
+            .into_iter()
+            .map(|piece| match piece {
+                Piece::Text(text) => json!({"type": "text", "text": text}),
+                Piece::Picture(url) => json!({"type": "image_url", "image_url": {"url": url}}),
+            })
+            .collect(),
+    }
+}
+
 /// The request body for `candidates` answers. `attempt` varies the seed.
 pub(super) fn body(
     request: &Request,
+    urls: &Urls,
     options: &OpenAiOptions,
     manners: Manners,
     candidates: u32,
     attempt: u32,
 ) -> Value {
     let dialect = options.dialect;
-    let mut messages: Vec<(&str, String)> =
-        request.messages.iter().map(|message| (message.role.name(), message.text())).collect();
+    let mut messages: Vec<(&str, Vec<Piece>)> =
+        request.messages.iter().map(|message| (message.role.name(), pieces(message, urls))).collect();
     let mut fields = Map::new();
     fields.insert("model".into(), json!(options.model));
     fields.insert("n".into(), json!(candidates));
@@ -81,7 +119,7 @@ pub(super) fn body(
         },
     }
     if !request.prefill.is_empty() && dialect.enforces_grammars() {
-        messages.push(("assistant", request.prefill.clone()));
+        messages.push(("assistant", vec![Piece::Text(request.prefill.clone())]));
         fields.insert("add_generation_prompt".into(), json!(false));
         fields.insert("continue_final_message".into(), json!(true));
     } else if !request.prefill.is_empty() {
@@ -91,8 +129,10 @@ pub(super) fn body(
         );
         ask_for(&mut messages, &words);
     }
-    let messages: Vec<Value> =
-        messages.into_iter().map(|(role, content)| json!({"role": role, "content": content})).collect();
+    let messages: Vec<Value> = messages
+        .into_iter()
+        .map(|(role, pieces)| json!({"role": role, "content": content(pieces)}))
+        .collect();
     fields.insert("messages".into(), Value::Array(messages));
 
     let sampling = request.sampling;
@@ -119,14 +159,17 @@ pub(super) fn body(
 }
 
 /// Adds words to the last message of the user. Many chat templates refuse two messages of one role in a row.
-fn ask_for(messages: &mut Vec<(&str, String)>, words: &str) {
+fn ask_for(messages: &mut Vec<(&str, Vec<Piece>)>, words: &str) {
     match messages.last_mut() {
-        Some((role, content)) if *role == Role::User.name() => {
-            content.truncate(content.trim_end().len());
-            content.push_str("\n\n");
-            content.push_str(words);
-        }
-        _ => messages.push((Role::User.name(), words.to_owned())),
+        Some((role, pieces)) if *role == Role::User.name() => match pieces.last_mut() {
+            Some(Piece::Text(text)) => {
+                text.truncate(text.trim_end().len());
+                text.push_str("\n\n");
+                text.push_str(words);
+            }
+            _ => pieces.push(Piece::Text(words.to_owned())),
+        },
+        _ => messages.push((Role::User.name(), vec![Piece::Text(words.to_owned())])),
     }
 }
 
@@ -215,6 +258,7 @@ impl Answer {
             cached_tokens: cached.unwrap_or(0).min(prompt_tokens),
             completion_tokens: count("/completion_tokens").unwrap_or(0),
             accepted_draft_tokens: 0,
+            pictures: count("/prompt_tokens_details/image_tokens").map(PictureTokens::Counted),
         })
     }
 }
@@ -260,7 +304,7 @@ mod tests {
         let usage =
             |usage: Value| Answer::read(&json!({"choices": [], "usage": usage}).to_string()).unwrap().usage();
         let tokens = |prompt_tokens, cached_tokens, completion_tokens| {
-            Some(Usage { prompt_tokens, cached_tokens, completion_tokens, accepted_draft_tokens: 0 })
+            Some(Usage { prompt_tokens, cached_tokens, completion_tokens, ..Usage::default() })
         };
         assert_eq!(usage(json!(null)), None);
         assert_eq!(usage(json!("many")), None);
@@ -270,11 +314,13 @@ mod tests {
         let more_than_all = json!({"prompt_tokens": 9, "prompt_tokens_details": {"cached_tokens": 90}});
         assert_eq!(usage(more_than_all), tokens(9, 9, 0));
         assert_eq!(usage(json!({"prompt_tokens": u64::MAX})), tokens(u32::MAX, 0, 0));
+        let counted = usage(json!({"prompt_tokens": 99, "prompt_tokens_details": {"image_tokens": 85}}));
+        assert_eq!(counted.unwrap().pictures, Some(PictureTokens::Counted(85)));
     }
 
     fn sent(request: &Request, dialect: Dialect, schema: SchemaForm, streaming: Streaming) -> Value {
         let options = OpenAiOptions { dialect, ..OpenAiOptions::new("http://localhost/v1", "m") };
-        body(request, &options, Manners { streaming, schema, reasons: false }, 1, 0)
+        body(request, &Urls::new(), &options, Manners { streaming, schema, reasons: false }, 1, 0)
     }
 
     #[test]

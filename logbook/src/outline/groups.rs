@@ -284,6 +284,7 @@ impl Groups {
                 self.close(2, seq);
             }
             Event::EpisodeStarted { .. }
+            | Event::Looked { .. }
             | Event::Recalled { .. }
             | Event::StartsObserved { .. }
             | Event::OutOfTime {} => {}

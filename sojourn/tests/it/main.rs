@@ -16,6 +16,7 @@ mod golden;
 mod knowledge;
 mod life;
 mod logs;
+mod looking;
 mod mcp;
 mod memory;
 mod minecraft;

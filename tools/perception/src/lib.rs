@@ -38,7 +38,7 @@ pub use find::{Found, find};
 pub use hear::{EarError, EarFiles, Ears, Hearing, MAX_SECONDS, Segment, SoundError, SoundReader, hear};
 pub use picture::{MAX_FILE_BYTES, MAX_PIXELS, Picture, PictureError};
 pub use reader::{Line, Reader, ReaderError, ReaderFiles};
-pub use see::{Eyes, see};
+pub use see::{Eyes, picture_reader, see};
 
 use serde::{Deserialize, Serialize};
 use std::fmt;

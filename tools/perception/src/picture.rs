@@ -1,3 +1,4 @@
+use image::imageops::FilterType;
 use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder as _, ImageFormat, ImageReader, Limits, RgbImage};
 use std::io::Cursor;
@@ -91,6 +92,34 @@ impl Picture {
     pub fn height(&self) -> u32 {
         self.rgb.height()
     }
+
+    /// The picture with its longest side at most `most` pixels, at least 1. Smaller ones stay as they are.
+    #[must_use]
+    pub fn scaled_to(self, most: u32) -> Self {
+        let longest = self.width().max(self.height());
+        let most = most.max(1);
+        if longest <= most {
+            return self;
+        }
+        let side = |side: u32| {
+            let scaled = u64::from(side) * u64::from(most) / u64::from(longest);
+            u32::try_from(scaled).unwrap_or(most).max(1)
+        };
+        let (width, height) = (side(self.width()), side(self.height()));
+        Self { rgb: image::imageops::resize(&self.rgb, width, height, FilterType::Triangle) }
+    }
+
+    /// The picture as a PNG file.
+    ///
+    /// # Errors
+    /// When it cannot be encoded.
+    pub fn to_png(&self) -> Result<Vec<u8>, PictureError> {
+        let mut file = Cursor::new(Vec::new());
+        self.rgb
+            .write_to(&mut file, ImageFormat::Png)
+            .map_err(|error| PictureError::Damaged { format: "PNG", reason: error.to_string() })?;
+        Ok(file.into_inner())
+    }
 }
 
 fn name(format: ImageFormat) -> Option<&'static str> {
@@ -145,6 +174,16 @@ mod tests {
                 assert!(cut.is_err() || format == ImageFormat::Jpeg, "{format:?} {kept}");
             }
         }
+    }
+
+    #[test]
+    fn a_large_picture_is_scaled_down_and_a_small_one_stays_as_it_is() {
+        let picture = || Picture::decode(&encoded(&gradient(), ImageFormat::Bmp)).unwrap();
+        let sizes = |picture: Picture| (picture.width(), picture.height());
+        assert_eq!(sizes(picture().scaled_to(20)), (20, 15));
+        assert_eq!(sizes(picture().scaled_to(0)), (1, 1));
+        let same = Picture::decode(&picture().scaled_to(40).to_png().unwrap()).unwrap();
+        assert_eq!(same, picture());
     }
 
     #[test]

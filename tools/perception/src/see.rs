@@ -2,14 +2,16 @@
 
 use crate::kept::Kept;
 use crate::{Comparison, Encoder, Line, Picture, Reader, ReaderFiles, compare, find, recognised, similarity};
+use async_trait::async_trait;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use sojourn_tools::media::MAX_MEDIA_OF_A_RESULT;
+use sojourn_tools::media::{MAX_MEDIA_OF_A_RESULT, described};
 use sojourn_tools::outside::offload::{GiveUp, offload};
 use sojourn_tools::schema::identifier;
 use sojourn_tools::{
-    CallContext, Content, Effects, FixedSource, FunctionTool, Media, NoArguments, Tool, ToolOutcome,
+    CallContext, Content, Effects, FixedSource, Frame, FunctionTool, Media, NoArguments, PictureReader, Tool,
+    ToolOutcome,
 };
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -73,14 +75,7 @@ struct RecogniseArguments {
 /// The source `name` of tools that see. A result is kept by the content of its pictures, so a picture is read once.
 pub fn see(name: &str, eyes: Eyes) -> FixedSource {
     let offers_similarity = eyes.encoder.is_some();
-    let sight = Arc::new(Sight {
-        eyes,
-        reader: Mutex::default(),
-        encoder: Mutex::default(),
-        read: Kept::default(),
-        compared: Kept::default(),
-        encoded: Kept::default(),
-    });
+    let sight = Arc::new(Sight::new(eyes));
     let limit = (sight.eyes.within + GRACE).as_millis().try_into().unwrap_or(u64::MAX);
     let mut tools = Vec::new();
     // Each tool calls the method of its name.
@@ -115,6 +110,11 @@ pub fn see(name: &str, eyes: Eyes) -> FixedSource {
     FixedSource::new(name, tools)
 }
 
+/// Reads the text in pictures, outside of any run: for a world whose state has the text in its picture.
+pub fn picture_reader(eyes: Eyes) -> Arc<dyn PictureReader> {
+    Arc::new(SharedSight(Arc::new(Sight::new(eyes))))
+}
+
 struct Sight {
     eyes: Eyes,
     reader: Mutex<Option<Arc<Reader>>>,
@@ -127,7 +127,31 @@ struct Sight {
 
 type Bytes = Arc<[u8]>;
 
+/// Sight that is shared by the calls of one reader.
+struct SharedSight(Arc<Sight>);
+
+#[async_trait]
+impl PictureReader for SharedSight {
+    async fn read(&self, picture: Frame) -> Result<String, String> {
+        let media = described(&picture.bytes, &picture.mime, "world");
+        let lines = self.0.lines(&media, picture.bytes.into()).await?;
+        let words: Vec<&str> = lines.iter().map(|line| line.text.as_str()).collect();
+        Ok(words.join("\n"))
+    }
+}
+
 impl Sight {
+    fn new(eyes: Eyes) -> Self {
+        Self {
+            eyes,
+            reader: Mutex::default(),
+            encoder: Mutex::default(),
+            read: Kept::default(),
+            compared: Kept::default(),
+            encoded: Kept::default(),
+        }
+    }
+
     async fn read(
         self: &Arc<Self>,
         args: &ReadArguments,

@@ -1,6 +1,6 @@
 //! Choosing one of the curriculum's proposals.
 
-use super::{Consultable, WorldText, message, option_schema, prompt, push_line, request, tools};
+use super::{Consultable, Scene, WorldText, message, option_schema, prompt, push_line, request, tools};
 use crate::core::curriculum::{Curriculum, Proposal};
 use crate::core::planner::Planner;
 use crate::model::Recalled;
@@ -17,8 +17,7 @@ pub(in crate::core) struct Choice<'a> {
     pub curriculum: &'a Curriculum,
     /// The library, which has the uses of all runs; `None` where only those of this run are counted.
     pub library: Option<&'a LibraryState>,
-    /// The text of the present observation.
-    pub observation: &'a str,
+    pub scene: Scene<'a>,
     /// Recalled memories, the best first.
     pub memories: &'a [Recalled],
     pub consultable: &'a Consultable,
@@ -36,9 +35,13 @@ pub(in crate::core) fn choose(choice: &Choice<'_>, seed: u64) -> Request {
     } else {
         prompt!("choose", "system", about = about, agent = agent, choice_advice = choice_advice)
     };
-    let mut now = String::new();
-    let observation = WorldText::of(choice.spec).block(choice.observation);
-    push_line(&mut now, &prompt!("choose", "observation", observation = observation));
+    let mut parts = Vec::new();
+    if let Some(observation) = choice.scene.observation(WorldText::of(choice.spec)) {
+        let mut now = String::new();
+        push_line(&mut now, &prompt!("choose", "observation", observation = observation));
+        parts.push(Part::new(now));
+    }
+    parts.extend(choice.scene.picture());
     let mut user = String::new();
     choice.consultable.append(&mut user);
     if let Some(nudge) = choice.nudge {
@@ -61,7 +64,6 @@ pub(in crate::core) fn choose(choice: &Choice<'_>, seed: u64) -> Request {
     }
     choice.consultable.append_last(&mut user);
     let (schema, max_tokens) = choice.consultable.schema(options);
-    let mut parts = vec![Part::new(now)];
     parts.extend(tools::memories(choice.memories));
     parts.push(Part::new(user));
     let messages = vec![message(Role::System, system), Message { role: Role::User, parts }];

@@ -1,19 +1,20 @@
 //! Choosing one tool call of the world, where no skill fits.
 
-use super::{Consultable, WorldText, message, option_schema, prompt, push_line, request, tools};
+use super::{Consultable, Scene, WorldText, message, option_schema, prompt, push_line, request, tools};
 use crate::model::as_javascript;
 use serde_json::{Map, Value, json};
-use sojourn_controller::{Request, Role};
+use sojourn_controller::{Message, Part, Request, Role};
 use sojourn_tools::outside::quote;
-use sojourn_tools::{EnvironmentSpec, Observation, ToolCall, ToolSpec};
+use sojourn_tools::{EnvironmentSpec, ToolCall, ToolSpec};
 
 /// The input of a choice of one tool call.
 pub(in crate::core) struct ActionChoice<'a> {
     pub spec: &'a EnvironmentSpec,
     /// The episode's seed, which says what tasks are in it.
     pub episode: u64,
-    /// The present observation.
-    pub observation: &'a Observation,
+    pub scene: Scene<'a>,
+    /// The calls that are possible now, where the world says so.
+    pub available: &'a [ToolCall],
     pub consultable: &'a Consultable,
     /// The warning after a repetition, if there was one.
     pub nudge: Option<&'a str>,
@@ -21,7 +22,7 @@ pub(in crate::core) struct ActionChoice<'a> {
 
 /// Asks for one call of a tool that acts.
 pub(in crate::core) fn choose_action(choice: &ActionChoice<'_>, seed: u64) -> Request {
-    let ActionChoice { spec, episode, observation, consultable, nudge } = choice;
+    let ActionChoice { spec, episode, scene, available, consultable, nudge } = choice;
     let acting: Vec<&ToolSpec> = spec.tools.iter().filter(|tool| tool.effects.write).collect();
     let mut system =
         prompt!("choose_action", "system", about = spec.about, tools = tools::lines(acting.iter().copied()),);
@@ -33,10 +34,16 @@ pub(in crate::core) fn choose_action(choice: &ActionChoice<'_>, seed: u64) -> Re
         system.push_str(&prompt!("choose_action", "goals", goals = quote::one_line(&goals.join("; "))));
     }
     let mut user = String::new();
-    let available = &observation.available;
     let world = WorldText::of(spec);
-    let observation = world.block(&observation.text);
-    push_line(&mut user, &prompt!("choose_action", "observation", observation = observation));
+    if let Some(observation) = scene.observation(world) {
+        push_line(&mut user, &prompt!("choose_action", "observation", observation = observation));
+    }
+    let mut parts = Vec::new();
+    let picture = scene.picture();
+    if !picture.is_empty() {
+        parts.extend(Some(std::mem::take(&mut user)).filter(|text| !text.is_empty()).map(Part::new));
+        parts.extend(picture);
+    }
     consultable.append(&mut user);
     if let Some(nudge) = nudge {
         push_line(&mut user, nudge);
@@ -51,7 +58,9 @@ pub(in crate::core) fn choose_action(choice: &ActionChoice<'_>, seed: u64) -> Re
     };
     consultable.append_last(&mut user);
     let (schema, max_tokens) = consultable.schema(options);
-    request(vec![message(Role::System, system), message(Role::User, user)], schema, seed, max_tokens)
+    parts.push(Part::new(user));
+    let messages = vec![message(Role::System, system), Message { role: Role::User, parts }];
+    request(messages, schema, seed, max_tokens)
 }
 
 /// The schema of an answer that is this call.
@@ -71,8 +80,7 @@ mod tests {
     fn a_world_that_says_what_is_possible_gets_one_of_these_calls() {
         let spec = bare();
         let args = Map::from_iter([("what".to_owned(), json!("lamp"))]);
-        let mut observation = Observation::new("A cellar.", json!({}));
-        observation.available = vec![
+        let available = [
             ToolCall { name: "take".to_owned(), args },
             ToolCall { name: "look".to_owned(), args: Map::new() },
         ];
@@ -80,7 +88,8 @@ mod tests {
         let choice = ActionChoice {
             spec: &spec,
             episode: 1,
-            observation: &observation,
+            scene: Scene { text: Some("A cellar."), look: None },
+            available: &available,
             consultable: &consultable,
             nudge: None,
         };

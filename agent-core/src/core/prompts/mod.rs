@@ -13,6 +13,7 @@ pub(super) mod notes;
 pub(super) mod outside;
 pub(super) mod plan;
 mod reflect;
+mod scene;
 mod template;
 mod tools;
 mod words;
@@ -28,6 +29,7 @@ pub(super) use compare::{MOST_LESSONS, compare, contradicted_by, same_as};
 pub(super) use consolidate::consolidate;
 pub(super) use outside::WorldText;
 pub(super) use reflect::{reflect_on_death, reflect_on_giving_up};
+pub(super) use scene::Scene;
 use template::prompt;
 pub(super) use tools::{Consultable, nudge, stuck};
 pub(super) use words::Words;
@@ -37,6 +39,7 @@ pub(super) use write_reflex::{ReflexWriting, did_not_help, did_nothing, reflex_h
 use serde_json::{Map, Value, json};
 use sojourn_controller::{Constraint, Message, Part, Priority, Request, Role, Sampling};
 use sojourn_tools::Parameter;
+use std::collections::BTreeMap;
 
 /// A message of one part.
 fn message(role: Role, text: String) -> Message {
@@ -55,6 +58,7 @@ fn request(messages: Vec<Message>, schema: Value, seed: u64, max_tokens: u32) ->
         stop: Vec::new(),
         deadline_ms: None,
         priority: Priority::default(),
+        pictures: BTreeMap::new(),
     }
 }
 
@@ -80,6 +84,7 @@ fn program_request(messages: Vec<Message>, head: String, grammar: &str, decoding
         stop: Vec::new(),
         deadline_ms: None,
         priority: Priority::default(),
+        pictures: BTreeMap::new(),
     }
 }
 

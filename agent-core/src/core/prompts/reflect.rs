@@ -4,6 +4,7 @@ use super::{WorldText, message, prompt};
 use crate::model::as_javascript;
 use sojourn_controller::{Constraint, Priority, Request, Role, Sampling};
 use sojourn_tools::{EnvironmentSpec, ToolCall};
+use std::collections::BTreeMap;
 
 /// The longest lesson, in characters.
 const LESSON_LENGTH: u32 = 160;
@@ -54,5 +55,6 @@ fn reflect(spec: &EnvironmentSpec, failure: String, seed: u64) -> Request {
         stop: vec!["\n".to_owned()],
         deadline_ms: None,
         priority: Priority::default(),
+        pictures: BTreeMap::new(),
     }
 }

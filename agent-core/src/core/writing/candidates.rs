@@ -1,6 +1,7 @@
 //! One round of writing: the request, the static check of the answers, and their trials.
 
 use super::{Author, Draft};
+use crate::config::Sense;
 use crate::core::consolidating::LESSON;
 use crate::core::prompts::outside::lesson;
 use crate::core::prompts::{self, Writing, notes};
@@ -39,13 +40,18 @@ impl Core {
         let skills: Vec<_> = callables.iter().map(|c| (c.name.clone(), c.parameters.clone())).collect();
         let tools = self.show_tools(&draft.tools);
         let notes = &draft.notes[draft.notes.len().saturating_sub(NOTES)..];
-        let observation = &self.episode.observation.text;
+        let (observation, shows_text) = (&self.episode.observation.text, self.shows(Sense::Text));
         let writing = Writing {
             spec: &self.spec,
             planner: &self.planner,
             task: &task,
-            first_observation: self.spec.question.as_ref().map(|_| observation.as_str()),
-            other_observations: &draft.other_observations,
+            first_observation: self
+                .spec
+                .question
+                .as_ref()
+                .filter(|_| shows_text)
+                .map(|_| observation.as_str()),
+            other_observations: if shows_text { &draft.other_observations } else { &[] },
             demonstrations: &draft.demonstrations,
             skills: &skills,
             tools: &tools,
@@ -75,7 +81,11 @@ impl Core {
         functions.extend(skills);
         let view = self.spec.tools.iter().any(|tool| tool.name == STATE_TOOL).then(|| grammar::View {
             name: STATE_TOOL.to_owned(),
-            sample: self.episode.observation.state.clone(),
+            sample: if self.shows(Sense::State) {
+                self.episode.observation.state.clone()
+            } else {
+                Value::Null
+            },
         });
         let parameters = task.parameters.iter().map(|p| p.name.clone()).collect();
         let spec = grammar::GrammarSpec { name: task.name.clone(), parameters, functions, view };

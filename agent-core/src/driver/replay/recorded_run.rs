@@ -8,13 +8,13 @@ use super::super::clock::{Clock, RecordIndex};
 use super::super::toolkit::Tools;
 use super::environment_trace::{TraceEntry, environment_trace};
 use super::recorded_tools::{RecordedTools, ToolChange};
-use super::recorded_world::RecordedWorld;
+use super::recorded_world::{RecordedPictures, RecordedWorld};
 use super::uncertain_calls::UncertainCalls;
 use crate::log::ReadError;
 use crate::model::{ControlRecord, Effect, Event, LogRecord, Recalled, RecordKind, SkillEvent};
 use sojourn_controller::Recording;
 use sojourn_memory::{EventSeq, Record, Store};
-use sojourn_tools::{Environment, EnvironmentSpec};
+use sojourn_tools::{Environment, EnvironmentSpec, Media};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -34,6 +34,8 @@ pub struct RecordedRun {
     out_of_time: BTreeSet<usize>,
     tools: Arc<RecordedTools>,
     trace: Vec<(usize, TraceEntry)>,
+    /// The pictures that the controller's looks gave, by record index.
+    pictures: Arc<BTreeMap<usize, Media>>,
     uncertain: BTreeMap<EventSeq, usize>,
 }
 
@@ -80,10 +82,12 @@ impl RecordedRun {
             out_of_time: BTreeSet::new(),
             tools: Arc::new(RecordedTools::new(store.clone())),
             trace: Vec::new(),
+            pictures: Arc::default(),
             uncertain: BTreeMap::new(),
         };
         let mut tools = RecordedTools::new(store.clone());
         let mut uncertain = UncertainCalls::new(spec);
+        let mut pictures = BTreeMap::new();
         let mut request = String::new();
         let mut own = Vec::with_capacity(records.len());
         // Milliseconds by which the clock was set so far: the other process's clock is not set.
@@ -137,6 +141,9 @@ impl RecordedRun {
                         uncertain.settled(index);
                         this.out_of_time.insert(index);
                     }
+                    Event::Looked { picture, .. } => {
+                        pictures.extend(picture.map(|picture| (index, picture)));
+                    }
                     Event::Recalled { memories, tools } => this.recalled.push((index, (memories, tools))),
                     Event::ToolAnswered { outcome, .. } => {
                         uncertain.record(index);
@@ -162,6 +169,7 @@ impl RecordedRun {
             uncertain.environment_lost(own.get(*index).map(|(_, record)| record.seq), index + 1);
         }
         this.tools = Arc::new(tools);
+        this.pictures = Arc::new(pictures);
         this.uncertain = uncertain.found();
         Ok(this)
     }
@@ -202,9 +210,15 @@ impl RecordedRun {
         RecordedTools::open(&self.tools, position, index)
     }
 
-    /// The environment from `position` on. It is in the state in which the previous process left it.
-    pub fn world(&self, position: ReplayPosition) -> Box<dyn Environment> {
-        Box::new(RecordedWorld::new(self.spec.clone(), &self.trace, position))
+    /// The environment from `position` on. It is in the state in which the previous process left it. `index` follows the journal
+    /// of the process.
+    pub fn world(&self, position: ReplayPosition, index: &RecordIndex) -> Box<dyn Environment> {
+        let pictures = RecordedPictures {
+            store: self.tools.store.clone(),
+            pictures: Arc::clone(&self.pictures),
+            index: index.clone(),
+        };
+        Box::new(RecordedWorld::new(self.spec.clone(), &self.trace, position, pictures))
     }
 
     /// The index of the first record that differs when the process dies after record `seq`: a call was open there that

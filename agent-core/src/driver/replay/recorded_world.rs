@@ -1,14 +1,17 @@
 //! An environment answered from a log, which survives the processes that use it.
 
+use super::super::clock::RecordIndex;
 use super::environment_trace::{self as trace, TraceEntry, differs};
 use super::recorded_run::ReplayPosition;
 use async_trait::async_trait;
 use serde_json::Value;
+use sojourn_memory::Store;
 use sojourn_tools::{
-    Action, Environment, EnvironmentError, EnvironmentSpec, EpisodePrefix, Observation, Progress,
-    StepOutcome, ToolCall,
+    Action, Environment, EnvironmentError, EnvironmentSpec, EpisodePrefix, Frame, Media, Observation,
+    Progress, StepOutcome, ToolCall,
 };
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 
 /// Gives the recorded answers again, in the same order.
 pub(super) struct RecordedWorld {
@@ -21,11 +24,27 @@ pub(super) struct RecordedWorld {
     unfinished: Option<ToolCall>,
     /// Whether the environment was lost then.
     lost: bool,
+    pictures: RecordedPictures,
+}
+
+/// The pictures that the controller's looks gave. Those for people are not given again.
+pub(super) struct RecordedPictures {
+    /// Where their bytes are.
+    pub store: Store,
+    /// By the index of the look's record.
+    pub pictures: Arc<BTreeMap<usize, Media>>,
+    /// Follows the journal.
+    pub index: RecordIndex,
 }
 
 impl RecordedWorld {
     /// The environment in its state at `position`.
-    pub fn new(spec: EnvironmentSpec, entries: &[(usize, TraceEntry)], position: ReplayPosition) -> Self {
+    pub fn new(
+        spec: EnvironmentSpec,
+        entries: &[(usize, TraceEntry)],
+        position: ReplayPosition,
+        pictures: RecordedPictures,
+    ) -> Self {
         let (mut state, mut unfinished, mut first) = (Value::Null, None, None);
         let past = entries.iter().take_while(|(index, _)| *index < position.own);
         let mut lost = false;
@@ -45,7 +64,7 @@ impl RecordedWorld {
         }
         let left = entries.iter().skip_while(|(index, _)| *index < position.own);
         let trace = left.map(|(_, entry)| entry.clone()).collect();
-        Self { spec, trace, state, first, unfinished, lost }
+        Self { spec, trace, state, first, unfinished, lost, pictures }
     }
 
     fn differs(&self, now: &str) -> EnvironmentError {
@@ -111,6 +130,13 @@ impl Environment for RecordedWorld {
     async fn step(&mut self, action: &Action) -> Result<StepOutcome, EnvironmentError> {
         self.first = None;
         trace::step(&mut self.trace, &mut self.state, action)
+    }
+
+    async fn frame(&mut self) -> Option<Frame> {
+        let RecordedPictures { store, pictures, index } = &self.pictures;
+        let media = pictures.get(&index.now())?;
+        let bytes = store.blob(&media.blob.parse().ok()?).await.ok()?;
+        Some(Frame { bytes, mime: media.mime.clone() })
     }
 
     fn permits(&self, action: &Action) -> bool {

@@ -223,8 +223,15 @@ impl Environment for ReplayingEnvironment {
     }
 
     async fn frame(&mut self) -> Option<Frame> {
-        // The pictures of the recorded part are in the log.
-        if self.source == Source::Live { self.environment.frame().await } else { None }
+        // The pictures of the recorded part are in the log. After it a world that goes on is asked.
+        let over =
+            || self.trace.iter().all(|entry| entry.ends_call() || matches!(entry, TraceEntry::Observed(_)));
+        let asked = match self.source {
+            Source::Live => true,
+            Source::Recorded { rejoined } => rejoined && self.call.is_none() && over(),
+            Source::Lost => false,
+        };
+        if asked { self.environment.frame().await } else { None }
     }
 
     fn own_name(&self, name: &str) -> Option<&str> {

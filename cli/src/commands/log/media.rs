@@ -72,8 +72,8 @@ pub async fn write(store: &Store, run: &str, handle: &str, out: Option<&Path>) -
 /// The media of a run in the order of arrival.
 async fn shown(store: &Store, run: &str) -> Result<Vec<Shown>> {
     let info = logbook::find_run(store, run).await?;
-    let kinds =
-        [RecordKind::ToolAnswered, RecordKind::Returned, RecordKind::FrameTaken].map(RecordKind::as_str);
+    let kinds = [RecordKind::ToolAnswered, RecordKind::Returned, RecordKind::FrameTaken, RecordKind::Looked];
+    let kinds = kinds.map(RecordKind::as_str);
     let mut reading = Reading::new(store, &info, RecordQuery::all().kinds(kinds)).await?;
     let mut shown: Vec<Shown> = Vec::new();
     while let Some((record, content)) = reading.next().await? {

@@ -58,6 +58,7 @@ fn passage(record: &LogRecord, teller: &Teller, episode: &mut u32) -> Option<Str
             }
             Event::ControllerFailed { .. }
             | Event::ToolAnswered { .. }
+            | Event::Looked { .. }
             | Event::OutOfTime {}
             | Event::StartsObserved { .. }
             | Event::Explored { .. }
@@ -83,6 +84,7 @@ fn passage(record: &LogRecord, teller: &Teller, episode: &mut u32) -> Option<Str
             | Effect::ReportMilestone { .. }
             | Effect::Finish { .. } => line(),
             Effect::StartEpisode { .. }
+            | Effect::Look {}
             | Effect::Recall { .. }
             | Effect::ObserveStarts { .. }
             | Effect::Explore { .. }

@@ -48,7 +48,8 @@ pub async fn work(home: &Home, args: &SimulateCrash, scratch: &Path) -> Result<E
     let mut journal = Journal::new(store.clone(), records, Some(writer))
         .with_clock(recorded.clock(args.until))
         .with_trials_of(&recorded);
-    let tools = started.config.tools.is_some().then(|| recorded.tools(position, &journal.record_index()));
+    let index = journal.record_index();
+    let tools = started.config.tools.is_some().then(|| recorded.tools(position, &index));
     if resumed {
         // As every resume does.
         journal = journal.trusting_trials().with_pending_control(ControlRecord::resumed());
@@ -63,7 +64,7 @@ pub async fn work(home: &Home, args: &SimulateCrash, scratch: &Path) -> Result<E
         environment: if started.environment.deterministic {
             environments::of_log(home.environments(), &started.environment)
         } else {
-            recorded.world(position)
+            recorded.world(position, &index)
         },
         controller: Arc::new(controller),
         sandbox: original.sandbox.clone(),

@@ -6,3 +6,4 @@ mod hear;
 mod see;
 #[cfg(feature = "llama")]
 mod serve;
+mod signs;
