@@ -16,6 +16,7 @@ mod embedding;
 pub mod environments;
 pub mod error;
 mod eyes;
+mod full_screen;
 mod goals;
 pub mod home;
 mod input;

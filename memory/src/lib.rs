@@ -69,7 +69,4 @@ pub use memories::{
     VectorQuery, VectorSpace, VectorStore, conformance, estimated_tokens,
 };
 pub use store::Store;
-pub use unattended::{
-    ApprovalId, ApprovalState, Arguments, AskedCall, BY_TIMEOUT, Due, Heartbeat, Job, JobState, Message,
-    Missed, NewApproval, NewMessage, NewSchedule, OnTimeout, Overlap, PendingApproval, Schedule, Timing,
-};
+pub use unattended::{ApprovalId, ApprovalState, Arguments, AskedCall, BY_TIMEOUT, Due, Heartbeat, Job, JobState, LogCollection, Message, Missed, NewApproval, NewMessage, NewSchedule, OnTimeout, Overlap, PendingApproval, Schedule, Timing, Work};
