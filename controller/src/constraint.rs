@@ -115,9 +115,7 @@ impl Constraint {
     /// The grammar that llguidance samples by.
     pub(crate) fn grammar(&self) -> TopLevelGrammar {
         match self {
-            Self::JsonSchema(schema) => {
-                TopLevelGrammar::from_json_schema(on_one_line(schema.clone()))
-            }
+            Self::JsonSchema(schema) => TopLevelGrammar::from_json_schema(on_one_line(schema.clone())),
             Self::Lark(grammar) => TopLevelGrammar::from_lark(grammar.clone()),
         }
     }

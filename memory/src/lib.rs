@@ -69,4 +69,8 @@ pub use memories::{
     VectorQuery, VectorSpace, VectorStore, conformance, estimated_tokens,
 };
 pub use store::Store;
-pub use unattended::{ApprovalId, ApprovalState, Arguments, AskedCall, BY_TIMEOUT, Due, Heartbeat, Job, JobState, LogCollection, Message, Missed, NewApproval, NewMessage, NewSchedule, OnTimeout, Overlap, PendingApproval, Schedule, Timing, Work};
+pub use unattended::{
+    ApprovalId, ApprovalState, Arguments, AskedCall, BY_TIMEOUT, Due, Heartbeat, Job, JobState,
+    LogCollection, Message, Missed, NewApproval, NewMessage, NewSchedule, OnTimeout, Overlap,
+    PendingApproval, Schedule, Timing, Work,
+};

@@ -204,7 +204,8 @@ async fn list(home: &Home, store: &Store, json: bool) -> Result<()> {
             next(schedule),
             schedule.settings.missed.as_str().to_owned(),
             schedule.settings.overlap.as_str().to_owned(),
-            last.map(|job| format!("{} {}", job.state.as_str(), what(&job, Some(schedule)))).unwrap_or_default(),
+            last.map(|job| format!("{} {}", job.state.as_str(), what(&job, Some(schedule))))
+                .unwrap_or_default(),
         ]);
     }
     if json {

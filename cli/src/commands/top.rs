@@ -65,7 +65,11 @@ fn sort(overview: &mut Overview) {
             (live.report.tokens_per_second, live.report.steps_per_second)
         };
         let (one_busy, other_busy) = (busy(one), busy(other));
-        other_busy.0.total_cmp(&one_busy.0).then(other_busy.1.total_cmp(&one_busy.1)).then(one.run.cmp(&other.run))
+        other_busy
+            .0
+            .total_cmp(&one_busy.0)
+            .then(other_busy.1.total_cmp(&one_busy.1))
+            .then(one.run.cmp(&other.run))
     });
 }
 
@@ -130,7 +134,8 @@ fn quits_within(every: Duration) -> io::Result<bool> {
     while event::poll(until.saturating_duration_since(Instant::now()))? {
         match event::read()? {
             Event::Key(key) if key.kind == KeyEventKind::Press => {
-                let is_interrupt = key.code == KeyCode::Char('c') && key.modifiers.contains(KeyModifiers::CONTROL);
+                let is_interrupt =
+                    key.code == KeyCode::Char('c') && key.modifiers.contains(KeyModifiers::CONTROL);
                 if is_interrupt || matches!(key.code, KeyCode::Char('q') | KeyCode::Esc) {
                     return Ok(true);
                 }
@@ -148,8 +153,9 @@ mod tests {
     use sojourn_memory::RunId;
     use sojourn_service::live::{LiveRun, Report};
 
-    fn live(random: u64, tokens_per_second: f64, steps_per_second: f64) -> LiveRun {
-        let report = Report { tokens_per_second, steps_per_second, task: "exploring".into(), ..Report::default() };
+    fn live(random: u16, tokens_per_second: f64, steps_per_second: f64) -> LiveRun {
+        let report =
+            Report { tokens_per_second, steps_per_second, task: "exploring".into(), ..Report::default() };
         let run = RunId::new(0, random);
         LiveRun { run, process: 7, memory_bytes: Some(50_000_000), reported_ms: 0, report }
     }

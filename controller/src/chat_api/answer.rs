@@ -43,7 +43,8 @@ impl ChatAnswer {
             .map(|(index, completion)| {
                 let (text, calls) = self.parts(completion);
                 let content = if text.is_empty() && !calls.is_empty() { None } else { Some(text) };
-                let mut message = json!({"role": "assistant", "content": content, "refusal": refusal(completion)});
+                let mut message =
+                    json!({"role": "assistant", "content": content, "refusal": refusal(completion)});
                 if !calls.is_empty() {
                     message["tool_calls"] = self.calls(index, &calls, false).into();
                 }

@@ -122,7 +122,14 @@ fn refuse_others(body: &mut Fields) -> Result<(), ApiError> {
     body.refuse("verbosity", &[json!("medium")], "say in `messages` how long answers should be")?;
     body.refuse("functions", &[json!([])], "use `tools`")?;
     body.refuse("function_call", &[json!("none"), json!("auto")], "use `tool_choice`")?;
-    body.ignore(&["user", "metadata", "safety_identifier", "prompt_cache_key", "prompt_cache_retention", "prediction"]);
+    body.ignore(&[
+        "user",
+        "metadata",
+        "safety_identifier",
+        "prompt_cache_key",
+        "prompt_cache_retention",
+        "prediction",
+    ]);
     Ok(())
 }
 
@@ -162,7 +169,9 @@ fn prefill(body: &mut Fields, messages: &mut Vec<crate::Message>) -> Result<Stri
     let opens = body.flag("add_generation_prompt")?;
     if !continues {
         return match opens {
-            Some(false) => Err(body.invalid("add_generation_prompt", "can be false only with `continue_final_message`")),
+            Some(false) => {
+                Err(body.invalid("add_generation_prompt", "can be false only with `continue_final_message`"))
+            }
             _ => Ok(String::new()),
         };
     }
@@ -171,6 +180,9 @@ fn prefill(body: &mut Fields, messages: &mut Vec<crate::Message>) -> Result<Stri
     }
     match messages.pop() {
         Some(last) if last.role == Role::Assistant && !messages.is_empty() => Ok(last.text()),
-        _ => Err(body.invalid("continue_final_message", "needs a message of the assistant at the end, after another one")),
+        _ => Err(body.invalid(
+            "continue_final_message",
+            "needs a message of the assistant at the end, after another one",
+        )),
     }
 }

@@ -82,7 +82,9 @@ impl EmbeddingRequest {
     /// A text is longer than the model reads, so that its vector is not that of the whole text.
     pub fn answer(&self, id: &str, model: &EmbedderInfo, embedded: &Embeddings) -> Result<Value, ApiError> {
         let lengths = embedded.tokens.as_deref().unwrap_or_default();
-        if let Some((index, length)) = lengths.iter().enumerate().find(|(_, length)| **length > model.max_tokens) {
+        if let Some((index, length)) =
+            lengths.iter().enumerate().find(|(_, length)| **length > model.max_tokens)
+        {
             let fault = format!("has {length} tokens, and the model reads {}; split it", model.max_tokens);
             let error = ApiError::invalid(format!("input[{index}]"), &fault);
             return Err(ApiError { code: Some("context_length_exceeded"), ..error });

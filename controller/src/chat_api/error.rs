@@ -58,15 +58,17 @@ impl ApiError {
 impl From<ControllerError> for ApiError {
     fn from(error: ControllerError) -> Self {
         match error {
-            ControllerError::ContextOverflow { prompt_tokens, candidates, max_tokens, context_tokens } => Self {
-                status: 400,
-                message: format!(
-                    "the prompt has {prompt_tokens} tokens, and {candidates} answers of up to {max_tokens} tokens follow, but \
+            ControllerError::ContextOverflow { prompt_tokens, candidates, max_tokens, context_tokens } => {
+                Self {
+                    status: 400,
+                    message: format!(
+                        "the prompt has {prompt_tokens} tokens, and {candidates} answers of up to {max_tokens} tokens follow, but \
                      the context holds {context_tokens}; shorten `messages`, or lower `max_tokens` or `n`"
-                ),
-                param: Some("messages".into()),
-                code: Some("context_length_exceeded"),
-            },
+                    ),
+                    param: Some("messages".into()),
+                    code: Some("context_length_exceeded"),
+                }
+            }
             ControllerError::BadRequest { .. } | ControllerError::BadConstraint { .. } => {
                 Self::new(400, Some("invalid_value"), error.to_string())
             }

@@ -41,8 +41,9 @@ pub(super) fn read(body: &mut Fields) -> Result<Vec<Message>, ApiError> {
                 }
             }
             _ => {
-                return Err(message
-                    .invalid("role", "must be `system`, `developer`, `user`, `assistant` or `tool`"));
+                return Err(
+                    message.invalid("role", "must be `system`, `developer`, `user`, `assistant` or `tool`")
+                );
             }
         }
         after_result = is_result;

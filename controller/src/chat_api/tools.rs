@@ -103,7 +103,9 @@ impl Tools {
         if tools.is_empty() {
             return match choice {
                 Choice::Auto => Ok(None),
-                Choice::Required => Err(body.invalid("tool_choice", "requires a call, but there are no `tools`")),
+                Choice::Required => {
+                    Err(body.invalid("tool_choice", "requires a call, but there are no `tools`"))
+                }
             };
         }
         Ok(Some(Self { choice, tools, parallel }))

@@ -39,7 +39,8 @@ fn weather_and_time(parameters: &Value) -> Value {
 
 fn reply(texts: &[(&str, Finish)]) -> Reply {
     let candidates = texts.iter().map(|(text, finish)| Completion::new((*text).into(), 3, finish.clone()));
-    let usage = Usage { prompt_tokens: 20, cached_tokens: 16, completion_tokens: 3, accepted_draft_tokens: 1 };
+    let usage =
+        Usage { prompt_tokens: 20, cached_tokens: 16, completion_tokens: 3, accepted_draft_tokens: 1 };
     Reply::new(candidates.collect(), usage, Timing::default())
 }
 
@@ -48,8 +49,7 @@ fn answer(request: &ChatRequest) -> ChatAnswer {
     ChatAnswer::new(request, head)
 }
 
-const CALL: &str =
-    "<tool_call>\n{\"name\": \"weather\", \"arguments\": {\"city\": \"Rome\"}}\n</tool_call>";
+const CALL: &str = "<tool_call>\n{\"name\": \"weather\", \"arguments\": {\"city\": \"Rome\"}}\n</tool_call>";
 
 #[test]
 fn a_plain_request_has_the_defaults_of_the_protocol() {
@@ -123,7 +123,10 @@ fn what_cannot_be_carried_out_is_refused_by_name() {
             json!({"tools": [{"type": "function", "function": {"name": "a", "parameters": {"type": "string"}}}]}),
             "tools[0].function.parameters",
         ),
-        (json!({"tools": tool, "tool_choice": {"type": "function", "function": {"name": "b"}}}), "tool_choice"),
+        (
+            json!({"tools": tool, "tool_choice": {"type": "function", "function": {"name": "b"}}}),
+            "tool_choice",
+        ),
         (json!({"tools": tool, "grammar": "%llguidance {}\nstart: \"a\""}), "grammar"),
         (json!({"grammar": "root ::= \"a\""}), "grammar"),
         (json!({"add_generation_prompt": false}), "add_generation_prompt"),
@@ -132,7 +135,10 @@ fn what_cannot_be_carried_out_is_refused_by_name() {
         (json!({"messages": [{"role": "user"}]}), "messages[0].content"),
         (json!({"messages": [{"role": "robot", "content": "a"}]}), "messages[0].role"),
         (json!({"messages": [{"role": "user", "name": "ada", "content": "a"}]}), "messages[0].name"),
-        (json!({"messages": [{"role": "tool", "tool_call_id": "1", "content": "a"}]}), "messages[0].tool_call_id"),
+        (
+            json!({"messages": [{"role": "tool", "tool_call_id": "1", "content": "a"}]}),
+            "messages[0].tool_call_id",
+        ),
         (
             json!({"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "x"}}]}]}),
             "messages[0].content[0].type",
@@ -145,7 +151,10 @@ fn what_cannot_be_carried_out_is_refused_by_name() {
     }
     let error = read(&json!([])).unwrap_err();
     assert_eq!((error.status, error.param), (400, None));
-    assert!(read(&asked(&json!({"response_format": {"type": "json_schema", "json_schema": {"schema": object}}}))).is_ok());
+    assert!(
+        read(&asked(&json!({"response_format": {"type": "json_schema", "json_schema": {"schema": object}}})))
+            .is_ok()
+    );
 }
 
 #[test]
@@ -166,7 +175,10 @@ fn a_conversation_with_calls_is_told_in_the_words_of_the_model() {
     assert_eq!(roles, [Role::System, Role::User, Role::Assistant, Role::User]);
     let system = told[0].text();
     assert!(system.starts_with("Be brief.\n\n# Tools"), "{system}");
-    assert!(system.contains("\n{\"type\":\"function\",\"function\":{\"name\":\"time\"}}\n</tools>"), "{system}");
+    assert!(
+        system.contains("\n{\"type\":\"function\",\"function\":{\"name\":\"time\"}}\n</tools>"),
+        "{system}"
+    );
     assert_eq!(told[1].text(), "Rome?");
     assert_eq!(
         told[2].text(),
@@ -242,7 +254,10 @@ fn an_answer_has_its_calls_apart_from_its_text() {
     assert_eq!(choice(1)["message"]["content"], Value::Null);
     assert_eq!(choice(2)["message"]["tool_calls"].as_array().unwrap().len(), 1);
     assert_eq!(choice(2)["finish_reason"], "length");
-    assert_eq!((&choice(3)["message"]["refusal"], &choice(3)["message"]["content"]), (&json!("no"), &json!("")));
+    assert_eq!(
+        (&choice(3)["message"]["refusal"], &choice(3)["message"]["content"]),
+        (&json!("no"), &json!(""))
+    );
     let usage = json!({"prompt_tokens": 20, "completion_tokens": 3, "total_tokens": 23, "prompt_tokens_details": {"cached_tokens": 16}});
     assert_eq!(whole["usage"], usage);
 }
@@ -337,8 +352,9 @@ proptest! {
     }
 }
 
-const MODEL: fn() -> EmbedderInfo =
-    || EmbedderInfo { name: "MiniLM".into(), dimensions: 2, max_tokens: 10 };
+fn embedder() -> EmbedderInfo {
+    EmbedderInfo { name: "MiniLM".into(), dimensions: 2, max_tokens: 10 }
+}
 
 #[test]
 fn vectors_are_lists_or_base64() {
@@ -346,13 +362,13 @@ fn vectors_are_lists_or_base64() {
     let read = |body: Value| EmbeddingRequest::read(body.to_string().as_bytes()).unwrap();
     let plain = read(json!({"model": "e", "input": ["a", "b"], "user": "ada"}));
     assert_eq!(plain.texts, ["a", "b"]);
-    let answer = plain.answer("e", &MODEL(), &embedded).unwrap();
+    let answer = plain.answer("e", &embedder(), &embedded).unwrap();
     assert_eq!(answer["data"][0]["embedding"], json!([0.5, -1.0]));
     assert_eq!((&answer["data"][1]["index"], &answer["usage"]["prompt_tokens"]), (&json!(1), &json!(7)));
     let coded = read(json!({"model": "e", "input": "a", "encoding_format": "base64", "dimensions": 2}));
-    coded.check(&MODEL()).unwrap();
+    coded.check(&embedder()).unwrap();
     // The bytes of 0.5 and -1.0 in IEEE 754, little-endian: 0000003f 000080bf.
-    assert_eq!(coded.answer("e", &MODEL(), &embedded).unwrap()["data"][0]["embedding"], "AAAAPwAAgL8=");
+    assert_eq!(coded.answer("e", &embedder(), &embedded).unwrap()["data"][0]["embedding"], "AAAAPwAAgL8=");
 }
 
 #[test]
@@ -370,8 +386,8 @@ fn texts_that_cannot_be_embedded_as_a_whole_are_refused() {
     }
     let body = json!({"model": "e", "input": ["a", "b"], "dimensions": 1}).to_string();
     let request = EmbeddingRequest::read(body.as_bytes()).unwrap();
-    assert_eq!(request.check(&MODEL()).unwrap_err().param.as_deref(), Some("dimensions"));
+    assert_eq!(request.check(&embedder()).unwrap_err().param.as_deref(), Some("dimensions"));
     let embedded = Embeddings { vectors: vec![vec![1.0, 0.0]; 2], tokens: Some(vec![3, 11]) };
-    let error = request.answer("e", &MODEL(), &embedded).unwrap_err();
+    let error = request.answer("e", &embedder(), &embedded).unwrap_err();
     assert_eq!((error.param.as_deref(), error.code), (Some("input[1]"), Some("context_length_exceeded")));
 }

@@ -2,9 +2,9 @@
 
 use serde_json::{Map, json};
 use sojourn_memory::{
-    ApprovalId, ApprovalState, Arguments, AskedCall, Due, Error, EventSeq, JobState, LogCollection, Memories, MemoryKind,
-    Missed, NewApproval, NewMemory, NewMessage, NewRun, NewSchedule, OnTimeout, Overlap, PendingApproval,
-    RunId, Store, Tenant, Timing, Work,
+    ApprovalId, ApprovalState, Arguments, AskedCall, Due, Error, EventSeq, JobState, LogCollection, Memories,
+    MemoryKind, Missed, NewApproval, NewMemory, NewMessage, NewRun, NewSchedule, OnTimeout, Overlap,
+    PendingApproval, RunId, Store, Tenant, Timing, Work,
 };
 
 async fn store() -> (tempfile::TempDir, Store) {
@@ -61,8 +61,7 @@ async fn a_schedule_starts_runs_or_collects_logs() {
     for (name, work) in ["a", "b"].into_iter().zip(works.clone()) {
         store.add_schedule(NewSchedule { work, ..new(name) }).await.unwrap();
     }
-    let read: Vec<Work> =
-        store.schedules().await.unwrap().into_iter().map(|one| one.settings.work).collect();
+    let read: Vec<Work> = store.schedules().await.unwrap().into_iter().map(|one| one.settings.work).collect();
     assert_eq!(read, works);
 }
 

@@ -27,7 +27,8 @@ impl Daemon {
                 continue;
             }
             // A run that a person started is not the daemon's to pause.
-            let is_foreign = live_runs(&self.store).await?.iter().any(|live| !self.children.writes(&live.run));
+            let is_foreign =
+                live_runs(&self.store).await?.iter().any(|live| !self.children.writes(&live.run));
             if is_foreign || self.children.len() > 0 {
                 self.store.note_job(job.no, WAITS).await?;
                 if is_foreign || !collection.pause_runs {

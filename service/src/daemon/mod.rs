@@ -18,8 +18,8 @@ use children::{Children, Start};
 use collect::Collecting;
 pub use settle::WAITING;
 use sojourn_memory::{
-    Arguments, BY_TIMEOUT, Error, Job, JobState, LogCollection, OnTimeout, Overlap, RunId, RunInfo, Schedule, Store,
-    Work,
+    Arguments, BY_TIMEOUT, Error, Job, JobState, LogCollection, OnTimeout, Overlap, RunId, RunInfo, Schedule,
+    Store, Work,
 };
 use std::collections::BTreeSet;
 use std::path::PathBuf;

@@ -283,7 +283,8 @@ fn a_disk_that_runs_low_pauses_a_run_before_it_is_full_and_a_killed_process_is_s
     let ask = |args: &[&str]| place.json(&[&["--home", inside.to_str().unwrap()], args].concat());
     let agent = place.path().join("agent.toml").display().to_string();
     ask(&["schedule", "add", &agent, "--at", "now", "--steps", "800", "--name", "life"]);
-    let process = || ask(&["ps"])["runs"][0]["process"].as_u64().map(|process| u32::try_from(process).unwrap());
+    let process =
+        || ask(&["ps"])["runs"][0]["process"].as_u64().map(|process| u32::try_from(process).unwrap());
     let records = || ask(&["runs"])[0]["records"].as_u64().unwrap_or(0);
     let due = || ask(&["schedule", "history"])[0].clone();
     until("the run is under way", || records() > 20 && process().is_some());

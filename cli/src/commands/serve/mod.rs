@@ -93,7 +93,8 @@ async fn work(args: Serve, token: String) -> Result<()> {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
     let served = Served { id: id_of(&name), controller, embedder, most_answers: args.answers, since };
     let address = listener.local_addr()?;
-    let embeds = served.embedder.as_ref().map(|(id, _)| format!("; embeddings by `{id}`")).unwrap_or_default();
+    let embeds =
+        served.embedder.as_ref().map(|(id, _)| format!("; embeddings by `{id}`")).unwrap_or_default();
     output::note(format!(
         "for programs that speak OpenAI's dialect: base URL http://{address}/v1, the token as API key, model `{}`{embeds}",
         served.id
@@ -133,7 +134,9 @@ impl Served {
 /// The name of a model for clients: that of the catalogue, or that of its file.
 fn id_of(name: &str) -> String {
     let path = Path::new(name);
-    let stem = path.file_stem().filter(|_| path.components().count() > 1 || path.extension() == Some("gguf".as_ref()));
+    let stem = path
+        .file_stem()
+        .filter(|_| path.components().count() > 1 || path.extension() == Some("gguf".as_ref()));
     stem.map_or_else(|| name.to_owned(), |stem| stem.to_string_lossy().into_owned())
 }
 

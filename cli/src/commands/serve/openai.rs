@@ -10,8 +10,8 @@ use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
 use serde_json::Value;
 use sojourn_controller::chat_api::{
-    ApiError, CHAT_PATH, ChatAnswer, ChatRequest, EMBEDDINGS_PATH, EmbeddingRequest, Head, Limits, MODELS_PATH,
-    model, models,
+    ApiError, CHAT_PATH, ChatAnswer, ChatRequest, EMBEDDINGS_PATH, EmbeddingRequest, Head, Limits,
+    MODELS_PATH, model, models,
 };
 use sojourn_controller::{Cancel, EmbedderInfo};
 use std::sync::Arc;

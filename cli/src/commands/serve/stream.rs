@@ -21,6 +21,8 @@ const KEEP_ALIVE: Duration = Duration::from_secs(10);
 struct Writing {
     reply: BoxFuture<'static, Result<Reply, ControllerError>>,
     pieces: UnboundedReceiver<Piece>,
+    /// The reply, while pieces that came before it are left.
+    ended: Option<Result<Reply, ControllerError>>,
 }
 
 /// What comes next of an answer.
@@ -33,15 +35,21 @@ impl Writing {
     fn begin(controller: Arc<dyn Controller>, request: Request) -> Self {
         let (sender, pieces) = unbounded_channel();
         let reply = async move { controller.complete_in_pieces(&request, &Cancel::new(), sender).await };
-        Self { reply: Box::pin(reply), pieces }
+        Self { reply: Box::pin(reply), pieces, ended: None }
     }
 
     /// Loses nothing if it is dropped. Must not be called after the end.
     async fn next(&mut self) -> Next {
-        tokio::select! {
-            biased;
-            Some(piece) = self.pieces.recv() => Next::Piece(piece),
-            reply = &mut self.reply => Next::End(reply),
+        if self.ended.is_none() {
+            tokio::select! {
+                biased;
+                Some(piece) = self.pieces.recv() => return Next::Piece(piece),
+                reply = &mut self.reply => self.ended = Some(reply),
+            }
+        }
+        match self.pieces.try_recv() {
+            Ok(piece) => Next::Piece(piece),
+            Err(_) => Next::End(self.ended.take().unwrap_or(Err(ControllerError::Stopped))),
         }
     }
 }

@@ -76,7 +76,8 @@ impl Controller for Scripted {
             std::future::pending::<()>().await;
         }
         let one = Completion::new(self.pieces.concat(), 2, Finish::Complete);
-        let usage = Usage { prompt_tokens: 9, cached_tokens: 4, completion_tokens: 2, accepted_draft_tokens: 0 };
+        let usage =
+            Usage { prompt_tokens: 9, cached_tokens: 4, completion_tokens: 2, accepted_draft_tokens: 0 };
         Ok(Reply::new(vec![one; request.candidates as usize], usage, Timing::default()))
     }
 
@@ -86,12 +87,13 @@ impl Controller for Scripted {
         cancel: &Cancel,
         pieces: Pieces,
     ) -> Result<Reply, ControllerError> {
+        let reply = self.complete(request, cancel).await?;
         for candidate in 0..request.candidates {
             for text in &self.pieces {
                 pieces.send(Piece { candidate, text: (*text).into() }).unwrap();
             }
         }
-        self.complete(request, cancel).await
+        Ok(reply)
     }
 }
 
@@ -127,7 +129,8 @@ async fn served(controller: Arc<dyn Controller>) -> String {
 }
 
 async fn post(url: &str, path: &str, body: &Value) -> (u16, Value) {
-    let posted = reqwest::Client::new().post(format!("{url}{path}")).bearer_auth(token()).body(body.to_string());
+    let posted =
+        reqwest::Client::new().post(format!("{url}{path}")).bearer_auth(token()).body(body.to_string());
     let answer = posted.send().await.unwrap();
     let (status, text) = (answer.status().as_u16(), answer.text().await.unwrap());
     (status, serde_json::from_str(&text).unwrap_or(Value::String(text)))
@@ -152,9 +155,12 @@ async fn our_own_client_asks_our_own_server() {
     request.candidates = 3;
     request.stop = vec!["\n".into()];
     request.sampling = sojourn_controller::Sampling { temperature: 0.5, top_p: 0.75, min_p: 0.0, seed: 12 };
-    for (stream, dialect) in
-        [(true, Dialect::OpenAi), (false, Dialect::OpenAi), (true, Dialect::LlamaCpp), (false, Dialect::LlamaCpp)]
-    {
+    for (stream, dialect) in [
+        (true, Dialect::OpenAi),
+        (false, Dialect::OpenAi),
+        (true, Dialect::LlamaCpp),
+        (false, Dialect::LlamaCpp),
+    ] {
         let options = OpenAiOptions {
             stream,
             dialect,
@@ -207,7 +213,11 @@ async fn a_stream_is_events_that_end_with_done() {
     let contents: Vec<&str> =
         chunks.iter().filter_map(|chunk| chunk["choices"][0]["delta"]["content"].as_str()).collect();
     assert_eq!(contents, ["", "Hel", "lo"]);
-    assert!(chunks.iter().all(|chunk| chunk["object"] == "chat.completion.chunk" && chunk["id"] == chunks[0]["id"]));
+    assert!(
+        chunks
+            .iter()
+            .all(|chunk| chunk["object"] == "chat.completion.chunk" && chunk["id"] == chunks[0]["id"])
+    );
     assert_eq!(chunks.last().unwrap()["usage"]["total_tokens"], 11);
 }
 
@@ -218,7 +228,10 @@ async fn errors_have_the_form_of_the_protocol() {
     let chat = "/v1/chat/completions";
     for path in ["/v1/models", "/v1/nowhere", "/v1/model"] {
         let refused = client.get(format!("{url}{path}")).bearer_auth("wrong").send().await.unwrap();
-        assert_eq!((refused.status().as_u16(), &refused.headers()["www-authenticate"]), (401, &"Bearer".parse().unwrap()));
+        assert_eq!(
+            (refused.status().as_u16(), &refused.headers()["www-authenticate"]),
+            (401, &"Bearer".parse().unwrap())
+        );
         let body: Value = serde_json::from_str(&refused.text().await.unwrap()).unwrap();
         assert_eq!(body["error"]["code"], "invalid_api_key");
     }
@@ -234,8 +247,20 @@ async fn errors_have_the_form_of_the_protocol() {
         (chat, with("max_tokens", 4001), 400, json!("messages"), json!("context_length_exceeded")),
         (chat, overflowing, 400, json!("messages"), json!("context_length_exceeded")),
         (chat, long, 413, Value::Null, Value::Null),
-        ("/v1/embeddings", json!({"model": "scripted", "input": "a"}), 404, json!("model"), json!("model_not_found")),
-        ("/v1/embeddings", json!({"model": "lengths", "input": "longer"}), 400, json!("input[0]"), json!("context_length_exceeded")),
+        (
+            "/v1/embeddings",
+            json!({"model": "scripted", "input": "a"}),
+            404,
+            json!("model"),
+            json!("model_not_found"),
+        ),
+        (
+            "/v1/embeddings",
+            json!({"model": "lengths", "input": "longer"}),
+            400,
+            json!("input[0]"),
+            json!("context_length_exceeded"),
+        ),
         ("/v1/nowhere", json!({}), 404, Value::Null, Value::Null),
         ("/v1/models", json!({}), 405, Value::Null, Value::Null),
     ] {
@@ -258,7 +283,8 @@ async fn models_are_listed_and_embed() {
     assert_eq!(ids, ["scripted", "lengths"]);
     assert_eq!(read("/v1/models/lengths").await["created"], 17);
     assert_eq!(read("/v1/models/other").await["error"]["code"], "model_not_found");
-    let (status, answer) = post(&url, "/v1/embeddings", &json!({"model": "Lengths", "input": ["a", "bcd"]})).await;
+    let (status, answer) =
+        post(&url, "/v1/embeddings", &json!({"model": "Lengths", "input": ["a", "bcd"]})).await;
     assert_eq!((status, &answer["data"][1]["embedding"]), (200, &json!([3.0])), "{answer}");
     assert_eq!(answer["usage"], json!({"prompt_tokens": 4, "total_tokens": 4}));
 }
