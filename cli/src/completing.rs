@@ -6,7 +6,7 @@ use clap::{Arg, Command};
 use clap_complete::env::{CompleteEnv, Shells};
 use clap_complete::{ArgValueCompleter, CompletionCandidate};
 use sojourn_core::LogRecord;
-use sojourn_memory::{EventSeq, RecordQuery};
+use sojourn_memory::{EventSeq, RecordQuery, Schedule, Work};
 use sojourn_tools::outside::terminal;
 use sojourn_tools::{EnvironmentProvider, EnvironmentRegistry};
 use std::collections::BTreeSet;
@@ -152,7 +152,11 @@ fn in_home(named: Named, environments: &EnvironmentRegistry) -> Option<Offered> 
             Named::Task => tasks(&home).await,
             Named::Schedule => {
                 let schedules = home.store().await.ok()?.schedules().await.ok()?;
-                Some(schedules.into_iter().map(|one| (one.settings.name, one.settings.agent)).collect())
+                let of = |one: Schedule| match one.settings.work {
+                    Work::Run { agent, .. } => (one.settings.name, agent),
+                    Work::CollectLogs(_) => (one.settings.name, "log gc".to_owned()),
+                };
+                Some(schedules.into_iter().map(of).collect())
             }
             Named::Approval => {
                 let waiting = home.store().await.ok()?.approvals(None, false, MOST_APPROVALS).await.ok()?;

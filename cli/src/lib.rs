@@ -17,6 +17,7 @@ pub mod environments;
 pub mod error;
 pub mod evaluation;
 mod eyes;
+mod full_screen;
 mod goals;
 pub mod home;
 mod input;

@@ -150,6 +150,14 @@ pub async fn embedder_if_present(models: &Models) -> Option<Arc<dyn Embedder>> {
     llama_embedder(&path).await.ok()
 }
 
+/// The embedding model with this name, or at this path.
+///
+/// # Errors
+/// When there is no such model, it is not on this machine, or it is no embedding model.
+pub async fn embedder_named(models: &Models, name: &str) -> Result<Arc<dyn Embedder>> {
+    llama_embedder(&path(models, name)?).await
+}
+
 /// The path of a model's file.
 ///
 /// # Errors

@@ -75,6 +75,11 @@ impl Constraint {
         Self::Lark(format!(r"start: /[^\x00-\x20\x7f][^\x00-\x1f\x7f]{{0,{rest}}}/"))
     }
 
+    /// Any text, for answers that only people read. The request's `max_tokens` bounds it.
+    pub fn text() -> Self {
+        Self::Lark(r"start: /(?s:.*)/".into())
+    }
+
     /// One of `choices`, as a JSON string.
     pub fn choice<S: Into<String>>(choices: impl IntoIterator<Item = S>) -> Self {
         let choices: Vec<String> = choices.into_iter().map(Into::into).collect();
@@ -108,20 +113,9 @@ impl Constraint {
     }
 
     /// The grammar that llguidance samples by.
-    ///
-    /// JSON is written on one line, with a space after `,` and `:`. If white space were free, small models could
-    /// emit it without end, and no token between two keys could be forced.
     pub(crate) fn grammar(&self) -> TopLevelGrammar {
         match self {
-            Self::JsonSchema(schema) => {
-                let mut schema = schema.clone();
-                if let Value::Object(fields) = &mut schema {
-                    fields.entry("x-guidance").or_insert_with(|| {
-                        json!({"whitespace_flexible": false, "item_separator": ", ", "key_separator": ": "})
-                    });
-                }
-                TopLevelGrammar::from_json_schema(schema)
-            }
+            Self::JsonSchema(schema) => TopLevelGrammar::from_json_schema(on_one_line(schema.clone())),
             Self::Lark(grammar) => TopLevelGrammar::from_lark(grammar.clone()),
         }
     }
@@ -193,6 +187,17 @@ impl Constraint {
     }
 }
 
+/// The schema with llguidance's settings for JSON on one line, with a space after `,` and `:`. If white space were free, small
+/// models could emit it without end, and no token between two keys could be forced.
+pub(crate) fn on_one_line(mut schema: Value) -> Value {
+    if let Value::Object(fields) = &mut schema {
+        fields.entry("x-guidance").or_insert_with(
+            || json!({"whitespace_flexible": false, "item_separator": ", ", "key_separator": ": "}),
+        );
+    }
+    schema
+}
+
 /// The violation of a text that goes on after `accepted`.
 fn ends_after(accepted: &str) -> CheckError {
     CheckError::Violation { reason: format!("the grammar allows nothing more after `{}`", tail(accepted)) }
@@ -228,6 +233,13 @@ mod tests {
             ("123456789", false),
         ] {
             assert_eq!(line.check(text).is_ok(), complete, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn text_accepts_everything() {
+        for text in ["", "a", "two\nlines\n", "ä 界 </s> {\"a\": 1}"] {
+            assert!(Constraint::text().check(text).is_ok(), "{text:?}");
         }
     }
 

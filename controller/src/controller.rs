@@ -1,6 +1,7 @@
 use crate::{Cancel, ControllerError, Reply, Request};
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
+use tokio::sync::mpsc::UnboundedSender;
 
 /// A language model that answers constrained requests.
 #[async_trait]
@@ -21,6 +22,36 @@ pub trait Controller: Send + Sync {
     /// # Errors
     /// [`ControllerError`] with the reason; see its variants for which controller returns which.
     async fn complete(&self, request: &Request, cancel: &Cancel) -> Result<Reply, ControllerError>;
+
+    /// As [`complete`](Self::complete), and sends the answers to `pieces` while they are written.
+    ///
+    /// The pieces of a candidate, one after the other, are a beginning of its text: the reply has every text whole. A
+    /// controller that does not stream sends none, which is the default.
+    ///
+    /// # Errors
+    /// As [`complete`](Self::complete).
+    async fn complete_in_pieces(
+        &self,
+        request: &Request,
+        cancel: &Cancel,
+        pieces: Pieces,
+    ) -> Result<Reply, ControllerError> {
+        drop(pieces);
+        self.complete(request, cancel).await
+    }
+}
+
+/// Where the pieces of answers go. Unbounded, because the thread of the model never waits for a reader; the length of the
+/// answers bounds it.
+pub type Pieces = UnboundedSender<Piece>;
+
+/// The next piece of an answer that is being written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Piece {
+    /// Index of the answer in [`Reply::candidates`].
+    pub candidate: u32,
+    /// Its text, whole characters, not empty.
+    pub text: String,
 }
 
 /// An embedding model: texts with similar meaning get vectors with a high cosine similarity.
@@ -32,6 +63,20 @@ pub trait Embedder: Send + Sync {
     /// Embeds each text and returns the vectors in order. A vector has [`EmbedderInfo::dimensions`] numbers
     /// and length 1.
     async fn embed(&self, texts: &[String]) -> Result<Vec<Vec<f32>>, ControllerError>;
+
+    /// As [`embed`](Self::embed), with the length of each text in tokens. The default knows no lengths.
+    async fn embed_counted(&self, texts: &[String]) -> Result<Embeddings, ControllerError> {
+        Ok(Embeddings { vectors: self.embed(texts).await?, tokens: None })
+    }
+}
+
+/// Vectors of texts, in the order of the texts.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Embeddings {
+    /// One vector per text, as of [`Embedder::embed`].
+    pub vectors: Vec<Vec<f32>>,
+    /// The length of each text in tokens, also past [`EmbedderInfo::max_tokens`]; `None` if it is not known.
+    pub tokens: Option<Vec<u32>>,
 }
 
 /// Identifies a model in the log.

@@ -31,6 +31,7 @@
 #![forbid(unsafe_code)]
 
 mod cancel;
+pub mod chat_api;
 mod client;
 mod constraint;
 mod controller;
@@ -50,7 +51,7 @@ pub mod served;
 
 pub use cancel::Cancel;
 pub use constraint::{CheckError, Constraint, UnsupportedSchema};
-pub use controller::{Controller, Embedder, EmbedderInfo, ModelInfo};
+pub use controller::{Controller, Embedder, EmbedderInfo, Embeddings, ModelInfo, Piece, Pieces};
 pub use error::ControllerError;
 pub use lens::Lens;
 pub use lora::Lora;

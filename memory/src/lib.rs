@@ -70,6 +70,7 @@ pub use memories::{
 };
 pub use store::Store;
 pub use unattended::{
-    ApprovalId, ApprovalState, Arguments, AskedCall, BY_TIMEOUT, Due, Heartbeat, Job, JobState, Message,
-    Missed, NewApproval, NewMessage, NewSchedule, OnTimeout, Overlap, PendingApproval, Schedule, Timing,
+    ApprovalId, ApprovalState, Arguments, AskedCall, BY_TIMEOUT, Due, Heartbeat, Job, JobState,
+    LogCollection, Message, Missed, NewApproval, NewMessage, NewSchedule, OnTimeout, Overlap,
+    PendingApproval, Schedule, Timing, Work,
 };

@@ -13,7 +13,9 @@ pub use approvals::{
 };
 pub use heartbeats::Heartbeat;
 pub use outbox::{Message, NewMessage};
-pub use schedules::{Arguments, Due, Job, JobState, Missed, NewSchedule, Overlap, Schedule, Timing};
+pub use schedules::{
+    Arguments, Due, Job, JobState, LogCollection, Missed, NewSchedule, Overlap, Schedule, Timing, Work,
+};
 
 use crate::Error;
 use sqlx::SqliteConnection;

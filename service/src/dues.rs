@@ -85,15 +85,14 @@ pub fn plan(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use sojourn_memory::{Arguments, NewSchedule, Timing};
+    use sojourn_memory::{Arguments, NewSchedule, Timing, Work};
 
     const HOUR: i64 = 3_600_000;
 
     fn hourly(missed: Missed, overlap: Overlap) -> Schedule {
         let settings = NewSchedule {
             name: "hourly".to_owned(),
-            agent: "agent.toml".to_owned(),
-            arguments: Arguments::default(),
+            work: Work::Run { agent: "agent.toml".to_owned(), arguments: Arguments::default() },
             timing: Timing::EveryMs(HOUR),
             missed,
             overlap,

@@ -22,5 +22,6 @@ pub mod timing;
 mod unit;
 
 pub use daemon::{Daemon, Host, Settings, WAITING, now_ms};
+pub use disk::free as disk_free;
 pub use lock::{DaemonLock, LockError};
 pub use unit::Unit;

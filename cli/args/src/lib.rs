@@ -38,7 +38,7 @@ pub use see::See;
 pub use skills::{Format, Import, SkillRun, SkillTest, Skills, Target};
 pub use studio::{Report, Studio};
 pub use tools::{Lang, Tools};
-pub use unattended::{Approvals, Missed, Overlap, Schedule, ScheduleAdd, Up};
+pub use unattended::{Approvals, Missed, Overlap, Schedule, ScheduleAdd, ScheduleGc, Top, Up, When};
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueHint};
 use clap_complete::Shell;
@@ -102,6 +102,10 @@ pub enum Command {
     Approvals(Approvals),
     /// Show the runs under way: on what, steps and tokens per second, memory.
     Ps(Reading),
+    /// Watch the runs under way, the busiest first, until Ctrl-C or `q`.
+    ///
+    /// Without a terminal it prints once and ends.
+    Top(Top),
     /// Fork a run: a new run with the records of another up to one, which continues on its own from there.
     ///
     /// The original run is not changed. The skills that a fork learns stay in its log; the skill library does not get them.

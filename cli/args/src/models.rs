@@ -19,7 +19,8 @@ pub enum Models {
     /// Keep a model in memory for any number of runs.
     ///
     /// Runs whose agent file has `[controller] kind = "served"` send their requests to this process. It generates the
-    /// answers of all runs in one batch, and evaluates a shared beginning of prompts once.
+    /// answers of all runs in one batch, and evaluates a shared beginning of prompts once. Editors, scripts and other
+    /// programs share the model by OpenAI's dialect: `/v1/models`, `/v1/chat/completions` and `/v1/embeddings`.
     Serve(Serve),
     /// Print the path of a model's file.
     Path {
@@ -86,6 +87,10 @@ pub struct Serve {
     /// A smaller model of the same family for speculative decoding.
     #[arg(long, value_name = "MODEL")]
     pub draft_model: Option<String>,
+
+    /// The model of `/v1/embeddings`, or `none` [default: the default one, if it is on this machine].
+    #[arg(long, value_name = "MODEL")]
+    pub embedding_model: Option<String>,
 
     /// Threads for prompts and for generation [default: the fastest number, measured].
     #[arg(long, value_name = "N")]

@@ -1,4 +1,4 @@
-//! `sojourn up`, `schedule`, `approvals` and `ps`: unattended agents.
+//! `sojourn up`, `schedule`, `approvals`, `ps` and `top`: unattended agents.
 
 use crate::duration;
 use clap::{ArgGroup, Args as ClapArgs, Subcommand, ValueEnum, ValueHint};
@@ -35,12 +35,35 @@ pub struct Up {
     pub install: bool,
 }
 
+/// `sojourn top`.
+#[derive(Debug, Clone, Copy, ClapArgs)]
+pub struct Top {
+    /// Look again after this time.
+    #[arg(long, value_name = "TIME", default_value = "2s", value_parser = duration::parse)]
+    pub every: Duration,
+
+    /// Print what is under way now, and end.
+    #[arg(long)]
+    pub once: bool,
+
+    /// Print one JSON document, and end.
+    #[arg(long)]
+    pub json: bool,
+}
+
 /// `sojourn schedule`.
 #[derive(Debug, Subcommand)]
 pub enum Schedule {
     /// Add a schedule. `sojourn up` starts its runs.
     #[command(group = ArgGroup::new("when").required(true).args(["every", "cron", "at"]))]
     Add(ScheduleAdd),
+    /// Add a schedule that removes old runs, as `sojourn log gc` does. `sojourn up` carries it out.
+    ///
+    /// No run is under way meanwhile, and none is started. Runs that can be resumed, and those in which skills were learned or
+    /// which memories name, stay.
+    #[command(group = ArgGroup::new("when").required(true).args(["every", "cron", "at"]))]
+    #[command(group = ArgGroup::new("limit").required(true).multiple(true).args(["keep", "older_than"]))]
+    Gc(ScheduleGc),
     /// List the schedules, when they are due next, and what came of their last due time.
     List {
         /// Print one JSON document.
@@ -91,21 +114,9 @@ pub struct ScheduleAdd {
     #[arg(value_name = "AGENT.TOML", value_hint = ValueHint::FilePath)]
     pub agent: PathBuf,
 
-    /// Start a run this often: `90s`, `6h`, `1d`. The first is due after this time.
-    #[arg(long, value_name = "TIME", value_parser = duration::parse)]
-    pub every: Option<Duration>,
-
-    /// Start runs by a cron pattern: minute, hour, day, month, day of the week, as in `0 8 * * mon-fri`.
-    #[arg(long, value_name = "PATTERN")]
-    pub cron: Option<String>,
-
-    /// Start one run: `now`, `2026-12-24 18:00`, `2026-12-24T18:00:00Z`.
-    #[arg(long, value_name = "TIME")]
-    pub at: Option<String>,
-
-    /// The time zone of `--cron` and `--at`: `Europe/Berlin`, `UTC` [default: this computer's].
-    #[arg(long, value_name = "ZONE")]
-    pub zone: Option<String>,
+    /// When it is due.
+    #[command(flatten)]
+    pub when: When,
 
     /// What becomes of due times at which the daemon did not run, or the computer slept.
     #[arg(long, value_enum, default_value_t = Missed::Run)]
@@ -138,6 +149,58 @@ pub struct ScheduleAdd {
     /// Print one JSON document.
     #[arg(long)]
     pub json: bool,
+}
+
+/// `sojourn schedule gc`.
+#[derive(Debug, ClapArgs)]
+pub struct ScheduleGc {
+    /// When it is due.
+    #[command(flatten)]
+    pub when: When,
+
+    /// Remove all runs but the newest N.
+    #[arg(long, value_name = "N")]
+    pub keep: Option<usize>,
+
+    /// Remove runs whose last record is older than this: `30d`. With `--keep`, a run is removed only if both allow it.
+    #[arg(long, value_name = "TIME", value_parser = duration::parse)]
+    pub older_than: Option<Duration>,
+
+    /// Pause the daemon's runs for it, and resume them afterwards. Without it, it waits until no run is under way.
+    #[arg(long)]
+    pub pause_runs: bool,
+
+    /// What becomes of due times at which the daemon did not run, or the computer slept.
+    #[arg(long, value_enum, default_value_t = Missed::Run)]
+    pub missed: Missed,
+
+    /// The schedule's name.
+    #[arg(long, default_value = "log-gc")]
+    pub name: String,
+
+    /// Print one JSON document.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// When a schedule is due.
+#[derive(Debug, ClapArgs)]
+pub struct When {
+    /// This often: `90s`, `6h`, `1d`. The first is due after this time.
+    #[arg(long, value_name = "TIME", value_parser = duration::parse)]
+    pub every: Option<Duration>,
+
+    /// By a cron pattern: minute, hour, day, month, day of the week, as in `0 8 * * mon-fri`.
+    #[arg(long, value_name = "PATTERN")]
+    pub cron: Option<String>,
+
+    /// Once: `now`, `2026-12-24 18:00`, `2026-12-24T18:00:00Z`.
+    #[arg(long, value_name = "TIME")]
+    pub at: Option<String>,
+
+    /// The time zone of `--cron` and `--at`: `Europe/Berlin`, `UTC` [default: this computer's].
+    #[arg(long, value_name = "ZONE")]
+    pub zone: Option<String>,
 }
 
 /// What becomes of missed due times.

@@ -28,6 +28,7 @@ mod simulate_crash;
 mod skills;
 mod studio;
 mod tools;
+mod top;
 mod up;
 mod world;
 
@@ -49,6 +50,7 @@ pub async fn dispatch(args: Args, environments: EnvironmentRegistry) -> Result<E
         Command::Schedule(command) => schedule::schedule(&home, command).await?,
         Command::Approvals(command) => approvals::approvals(&home, command).await?,
         Command::Ps(args) => ps::ps(&home, args).await?,
+        Command::Top(args) => top::top(&home, args).await?,
         Command::Fork(args) => return fork::fork(home, args).await,
         Command::SimulateCrash(args) => return Box::pin(simulate_crash::simulate_crash(home, args)).await,
         Command::Log(args) => return log::log(&home, args).await,

@@ -1,13 +1,15 @@
 //! `sojourn schedule`: when agents run.
 
 use crate::agent_file::AgentFile;
-use crate::args::{self, ScheduleAdd};
+use crate::args::{self, ScheduleAdd, ScheduleGc};
 use crate::error::{Failure, Kind};
 use crate::home::Home;
 use crate::{output, table};
 use anyhow::Result;
 use serde_json::{Value, json};
-use sojourn_memory::{Arguments, Job, Missed, NewSchedule, Overlap, Schedule, Store, Timing};
+use sojourn_memory::{
+    Arguments, Job, LogCollection, Missed, NewSchedule, Overlap, Schedule, Store, Timing, Work,
+};
 use sojourn_service::timing::{self, TimingError};
 use sojourn_service::{DaemonLock, now_ms};
 use std::collections::BTreeMap;
@@ -23,6 +25,7 @@ pub async fn schedule(home: &Home, command: args::Schedule) -> Result<()> {
     let store = home.store().await?;
     match command {
         args::Schedule::Add(args) => add(home, &store, &args).await,
+        args::Schedule::Gc(args) => gc(home, &store, &args).await,
         args::Schedule::List { json } => list(home, &store, json).await,
         args::Schedule::Pause { schedule, json } => {
             store.pause_schedule(&schedule, true, now_ms()).await?;
@@ -47,9 +50,52 @@ async fn add(home: &Home, store: &Store, args: &ScheduleAdd) -> Result<()> {
     // Errors of the agent file are reported now, and not when the run is due.
     let agent = AgentFile::read(home.environments(), &args.agent, &args.overrides)?;
     agent.reflex_sources()?;
+    let new = NewSchedule {
+        name: args.name.clone().unwrap_or_else(|| name_of(&args.agent)),
+        work: Work::Run { agent: place_of(&args.agent)?, arguments: arguments(args) },
+        timing: timing_of(&args.when, now_ms)?,
+        missed: missed_of(args.missed),
+        overlap: match args.overlap {
+            args::Overlap::Refuse => Overlap::Refuse,
+            args::Overlap::Queue => Overlap::Queue,
+            args::Overlap::Allow => Overlap::Allow,
+        },
+        created_ms: now_ms,
+    };
+    create(home, store, new, args.json).await
+}
+
+/// Adds a schedule that collects logs.
+async fn gc(home: &Home, store: &Store, args: &ScheduleGc) -> Result<()> {
+    let now_ms = now_ms();
+    let older_than_ms = args.older_than.map(|age| i64::try_from(age.as_millis()).unwrap_or(i64::MAX));
+    let new = NewSchedule {
+        name: args.name.clone(),
+        work: Work::CollectLogs(LogCollection {
+            newest: args.keep,
+            older_than_ms,
+            pause_runs: args.pause_runs,
+        }),
+        timing: timing_of(&args.when, now_ms)?,
+        missed: missed_of(args.missed),
+        overlap: Overlap::Refuse,
+        created_ms: now_ms,
+    };
+    create(home, store, new, args.json).await
+}
+
+fn missed_of(missed: args::Missed) -> Missed {
+    match missed {
+        args::Missed::Run => Missed::Run,
+        args::Missed::Skip => Missed::Skip,
+    }
+}
+
+/// When a new schedule is due.
+fn timing_of(when: &args::When, now_ms: i64) -> Result<Timing> {
     let bad = |error: TimingError| Failure::new(Kind::Usage, error.to_string());
-    let zone = args.zone.as_deref();
-    let timing = match (args.every, &args.cron, &args.at) {
+    let zone = when.zone.as_deref();
+    let timing = match (when.every, &when.cron, &when.at) {
         (Some(every), ..) => timing::every(every).map_err(bad)?,
         (None, Some(pattern), _) => timing::cron(pattern, zone, now_ms).map_err(bad)?,
         (None, None, Some(at)) => timing::at(at, zone, now_ms).map_err(bad)?,
@@ -62,28 +108,16 @@ async fn add(home: &Home, store: &Store, args: &ScheduleAdd) -> Result<()> {
     {
         let at = timing::show(&timing, at_ms);
         return Err(Failure::new(Kind::Usage, format!("{at} is over"))
-            .hint("`--at now` starts a run at once")
+            .hint("`--at now` is due at once")
             .into());
     }
-    let new = NewSchedule {
-        name: args.name.clone().unwrap_or_else(|| name_of(&args.agent)),
-        agent: place_of(&args.agent)?,
-        arguments: arguments(args),
-        timing,
-        missed: match args.missed {
-            args::Missed::Run => Missed::Run,
-            args::Missed::Skip => Missed::Skip,
-        },
-        overlap: match args.overlap {
-            args::Overlap::Refuse => Overlap::Refuse,
-            args::Overlap::Queue => Overlap::Queue,
-            args::Overlap::Allow => Overlap::Allow,
-        },
-        created_ms: now_ms,
-    };
+    Ok(timing)
+}
+
+async fn create(home: &Home, store: &Store, new: NewSchedule, json: bool) -> Result<()> {
     check_name(&new.name)?;
     let schedule = store.add_schedule(new).await?;
-    if args.json {
+    if json {
         return Ok(output::json(&as_json(&schedule, None))?);
     }
     let name = &schedule.settings.name;
@@ -170,7 +204,8 @@ async fn list(home: &Home, store: &Store, json: bool) -> Result<()> {
             next(schedule),
             schedule.settings.missed.as_str().to_owned(),
             schedule.settings.overlap.as_str().to_owned(),
-            last.map(|job| format!("{} {}", job.state.as_str(), job.run)).unwrap_or_default(),
+            last.map(|job| format!("{} {}", job.state.as_str(), what(&job, Some(schedule))))
+                .unwrap_or_default(),
         ]);
     }
     if json {
@@ -205,8 +240,7 @@ async fn history(store: &Store, name: Option<&str>, limit: u32, json: bool) -> R
     }
     let of = |job: &Job| schedules.get(&job.schedule);
     if json {
-        let name = |job: &Job| of(job).map(|schedule| schedule.settings.name.clone());
-        let documents: Vec<Value> = jobs.iter().map(|job| job_json(job, name(job))).collect();
+        let documents: Vec<Value> = jobs.iter().map(|job| job_json(job, of(job))).collect();
         return Ok(output::json(&documents)?);
     }
     if jobs.is_empty() {
@@ -219,7 +253,7 @@ async fn history(store: &Store, name: Option<&str>, limit: u32, json: bool) -> R
         let missed = if job.missed > 0 { format!("+{}", job.missed) } else { String::new() };
         let name = of(job).map(|schedule| schedule.settings.name.clone()).unwrap_or_default();
         let why = job.why.clone().unwrap_or_default();
-        [due, missed, name, job.state.as_str().to_owned(), job.run.to_string(), why]
+        [due, missed, name, job.state.as_str().to_owned(), what(job, of(job)), why]
     });
     let columns = ["due", "missed before", "schedule", "state", "run", "why"];
     Ok(table::print_with_texts(columns, &[1], rows.collect())?)
@@ -266,37 +300,57 @@ fn next(schedule: &Schedule) -> String {
 
 fn as_json(schedule: &Schedule, last: Option<&Job>) -> Value {
     let settings = &schedule.settings;
+    let (agent, arguments, collection) = match &settings.work {
+        Work::Run { agent, arguments } => {
+            (Some(agent), Some(arguments.always.iter().chain(&arguments.first).collect::<Vec<_>>()), None)
+        }
+        Work::CollectLogs(collection) => (None, None, Some(collection)),
+    };
     json!({
         "schedule": settings.name,
-        "agent": settings.agent,
-        "arguments": settings.arguments.always.iter().chain(&settings.arguments.first).collect::<Vec<_>>(),
+        "agent": agent,
+        "arguments": arguments,
+        "gc": collection,
         "when": settings.timing,
         "missed": settings.missed,
         "overlap": settings.overlap,
         "created_ms": settings.created_ms,
         "paused": schedule.paused,
         "next_due_ms": next_ms(schedule).ok().flatten(),
-        "last": last.map(|job| job_json(job, None)),
+        "last": last.map(|job| of_schedule(job, Some(schedule))),
     })
 }
 
-/// A due time as JSON.
-pub fn job_json(job: &Job, schedule: Option<String>) -> Value {
-    let mut document = json!({
+/// The run of a due time, or what happens there instead.
+pub fn what(job: &Job, schedule: Option<&Schedule>) -> String {
+    if collects(schedule) { "log gc".to_owned() } else { job.run.to_string() }
+}
+
+fn collects(schedule: Option<&Schedule>) -> bool {
+    schedule.is_some_and(|schedule| matches!(schedule.settings.work, Work::CollectLogs(_)))
+}
+
+/// A due time as JSON, with the name of its schedule.
+pub fn job_json(job: &Job, schedule: Option<&Schedule>) -> Value {
+    let mut document = of_schedule(job, schedule);
+    if let Some(schedule) = schedule {
+        document["schedule"] = schedule.settings.name.clone().into();
+    }
+    document
+}
+
+fn of_schedule(job: &Job, schedule: Option<&Schedule>) -> Value {
+    json!({
         "due_ms": job.due_ms,
         "missed_before": job.missed,
         "state": job.state,
-        "run": job.run,
+        "run": (!collects(schedule)).then_some(&job.run),
         "recorded_ms": job.recorded_ms,
         "started_ms": job.started_ms,
         "ended_ms": job.ended_ms,
         "starts": job.starts,
         "why": job.why,
-    });
-    if let Some(schedule) = schedule {
-        document["schedule"] = schedule.into();
-    }
-    document
+    })
 }
 
 #[cfg(test)]

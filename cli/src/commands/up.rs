@@ -2,6 +2,7 @@
 
 use crate::agent_file::AgentFile;
 use crate::args::Up;
+use crate::commands::log::collect;
 use crate::commands::run::finish_reason;
 use crate::error::{Failure, Kind};
 use crate::home::Home;
@@ -10,7 +11,7 @@ use crate::{logbook, output, session};
 use anyhow::{Context as _, Result};
 use async_trait::async_trait;
 use serde_json::json;
-use sojourn_memory::{RunId, Schedule, Store, Timing};
+use sojourn_memory::{Error, LogCollection, RunId, Schedule, Store, Timing, Work};
 use sojourn_service::metrics::{self, Vitals};
 use sojourn_service::notify::{self, Courier, EventKind, News};
 use sojourn_service::timing;
@@ -19,6 +20,7 @@ use sojourn_tools::http_server;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 /// Runs the daemon until it is stopped, or writes the unit that does.
@@ -99,8 +101,19 @@ impl Host for CommandLine {
         Some(logbook::reason_line(&reason))
     }
 
+    async fn collect_logs(&self, store: &Store, collection: LogCollection) -> Result<Option<String>, String> {
+        let older_than = collection.older_than_ms.map(|ms| Duration::from_millis(ms.unsigned_abs()));
+        let keep = collect::policy(&self.home, collection.newest, older_than).await;
+        let keep = keep.map_err(|error| format!("{error:#}"))?;
+        match store.collect(&keep).await {
+            Ok(collected) => Ok(Some(collect::in_words(&collected))),
+            Err(Error::Collecting) => Ok(None),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
     async fn gave_up(&self, store: &Store, schedule: &Schedule, run: &RunId, why: &str) {
-        let key = key_of(schedule);
+        let Some(key) = key_of(schedule) else { return };
         // An agent file that cannot be read names no recipient.
         let registry = self.home.environments();
         let Ok(agent) = AgentFile::read_quietly(registry, Path::new(&key.agent), &key.overrides) else {
@@ -121,12 +134,12 @@ impl Host for CommandLine {
     }
 }
 
-/// The agent file of a schedule, with its overrides.
-fn key_of(schedule: &Schedule) -> AgentKey {
-    let arguments = &schedule.settings.arguments;
+/// The agent file of a schedule that starts runs, with its overrides.
+fn key_of(schedule: &Schedule) -> Option<AgentKey> {
+    let Work::Run { agent, arguments } = &schedule.settings.work else { return None };
     let words: Vec<&String> = arguments.always.iter().chain(&arguments.first).collect();
     let overrides = words.windows(2).filter(|pair| pair[0] == "--set").map(|pair| pair[1].clone()).collect();
-    AgentKey { agent: schedule.settings.agent.clone(), overrides }
+    Some(AgentKey { agent: agent.clone(), overrides })
 }
 
 /// Writes the systemd user unit, or prints it where there is no systemd.

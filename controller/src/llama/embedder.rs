@@ -1,5 +1,5 @@
 use super::load::LoadedModel;
-use crate::{ControllerError, Embedder, EmbedderInfo};
+use crate::{ControllerError, Embedder, EmbedderInfo, Embeddings};
 use async_trait::async_trait;
 use llama_cpp_2::context::LlamaContext;
 use llama_cpp_2::context::params::{LlamaContextParams, LlamaPoolingType};
@@ -31,7 +31,7 @@ pub struct LlamaEmbedder {
 
 struct Job {
     texts: Vec<String>,
-    reply: oneshot::Sender<Result<Vec<Vec<f32>>, ControllerError>>,
+    reply: oneshot::Sender<Result<Embeddings, ControllerError>>,
 }
 
 impl LlamaEmbedder {
@@ -59,6 +59,10 @@ impl Embedder for LlamaEmbedder {
     }
 
     async fn embed(&self, texts: &[String]) -> Result<Vec<Vec<f32>>, ControllerError> {
+        Ok(self.embed_counted(texts).await?.vectors)
+    }
+
+    async fn embed_counted(&self, texts: &[String]) -> Result<Embeddings, ControllerError> {
         let (reply, answered) = oneshot::channel();
         let jobs = self.jobs.as_ref().ok_or(ControllerError::Stopped)?;
         let job = Job { texts: texts.to_vec(), reply };
@@ -98,18 +102,9 @@ fn own(path: &Path, ready: Ready) {
         return;
     }
     while let Some(job) = inbox.blocking_recv() {
-        let mut vectors = Ok(Vec::with_capacity(job.texts.len()));
-        for text in &job.texts {
-            if job.reply.is_closed() {
-                break;
-            }
-            vectors = vectors.and_then(|mut vectors| {
-                vectors.push(encoder.encode(text)?);
-                Ok(vectors)
-            });
-        }
+        let embedded = encoder.encode_all(&job);
         // The caller may have stopped waiting.
-        let _ = job.reply.send(vectors);
+        let _ = job.reply.send(embedded);
     }
 }
 
@@ -148,9 +143,22 @@ impl<'model> Encoder<'model> {
         Ok(Self { loaded, context, batch: LlamaBatch::new(max_tokens, 1), max_tokens })
     }
 
-    fn encode(&mut self, text: &str) -> Result<Vec<f32>, ControllerError> {
+    /// Embeds the texts of a job, until its caller stops waiting.
+    fn encode_all(&mut self, job: &Job) -> Result<Embeddings, ControllerError> {
+        let (mut vectors, mut lengths) = (Vec::with_capacity(job.texts.len()), Vec::new());
+        for text in job.texts.iter().take_while(|_| !job.reply.is_closed()) {
+            let (vector, length) = self.encode(text)?;
+            vectors.push(vector);
+            lengths.push(length);
+        }
+        Ok(Embeddings { vectors, tokens: Some(lengths) })
+    }
+
+    /// The vector of a text, and its length in tokens.
+    fn encode(&mut self, text: &str) -> Result<(Vec<f32>, u32), ControllerError> {
         let failed = |reason: String| ControllerError::Failed { reason };
         let mut tokens = self.loaded.model.vocab().tokenize(text.as_bytes(), true, false);
+        let counted = tokens.len() as u32;
         if tokens.len() > self.max_tokens {
             // The last token marks the end of the text and is kept.
             let end = tokens.last().copied();
@@ -167,6 +175,6 @@ impl<'model> Encoder<'model> {
         if !length.is_finite() || length == 0.0 {
             return Err(failed("the model returned a zero vector".into()));
         }
-        Ok(vector.iter().map(|x| (f64::from(*x) / length) as f32).collect())
+        Ok((vector.iter().map(|x| (f64::from(*x) / length) as f32).collect(), counted))
     }
 }

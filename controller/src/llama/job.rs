@@ -1,5 +1,7 @@
 use super::sequence::Sequence;
-use crate::{Cancel, Completion, ControllerError, Finish, Priority, Reply, Sampling, Timing, Usage};
+use crate::{
+    Cancel, Completion, ControllerError, Finish, Piece, Pieces, Priority, Reply, Sampling, Timing, Usage,
+};
 use llama_cpp_2::token::LlamaToken;
 use llguidance::Matcher;
 use std::time::{Duration, Instant};
@@ -25,6 +27,8 @@ pub(super) struct Job {
     pub queued: Instant,
     pub deadline: Option<Instant>,
     pub cancel: Cancel,
+    /// Where pieces of the answers go while they are written.
+    pub pieces: Option<Pieces>,
     pub reply: oneshot::Sender<Result<Reply, ControllerError>>,
 }
 
@@ -102,6 +106,17 @@ impl Running {
                 Phase::Decode(sequences) => sequences.iter().all(|sequence| sequence.finish.is_some()),
                 Phase::Cut(_) => true,
             }
+    }
+
+    /// Sends what was written since the last call to whoever reads along.
+    pub(super) fn send_pieces(&mut self) {
+        let (Some(pieces), Phase::Decode(sequences)) = (&self.job.pieces, &mut self.phase) else { return };
+        for (candidate, sequence) in (0..).zip(sequences) {
+            if let Some(text) = sequence.take_piece() {
+                // The reader may be gone; the job is cancelled then.
+                let _ = pieces.send(Piece { candidate, text });
+            }
+        }
     }
 
     /// The answers; empty before the decode phase.

@@ -30,7 +30,7 @@ pub use embedder::LlamaEmbedder;
 pub use options::LlamaOptions;
 
 use crate::gguf::Header;
-use crate::{Cancel, Controller, ControllerError, Message, ModelInfo, Reply, Request};
+use crate::{Cancel, Controller, ControllerError, Message, ModelInfo, Pieces, Reply, Request};
 use async_trait::async_trait;
 use engine::Engine;
 use grammar::GrammarCache;
@@ -173,6 +173,26 @@ impl Controller for LlamaController {
     }
 
     async fn complete(&self, request: &Request, cancel: &Cancel) -> Result<Reply, ControllerError> {
+        self.answer(request, cancel, None).await
+    }
+
+    async fn complete_in_pieces(
+        &self,
+        request: &Request,
+        cancel: &Cancel,
+        pieces: Pieces,
+    ) -> Result<Reply, ControllerError> {
+        self.answer(request, cancel, Some(pieces)).await
+    }
+}
+
+impl LlamaController {
+    async fn answer(
+        &self,
+        request: &Request,
+        cancel: &Cancel,
+        pieces: Option<Pieces>,
+    ) -> Result<Reply, ControllerError> {
         self.check(request)?;
         let queued = Instant::now();
         let matcher = GrammarCache::matcher(&self.grammars, &request.constraint).await?;
@@ -194,6 +214,7 @@ impl Controller for LlamaController {
             queued,
             deadline: request.deadline_ms.and_then(|limit| queued.checked_add(Duration::from_millis(limit))),
             cancel: cancel.clone(),
+            pieces,
             reply,
         };
         let jobs = self.jobs.as_ref().ok_or(ControllerError::Stopped)?;

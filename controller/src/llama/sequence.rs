@@ -41,6 +41,8 @@ pub(super) struct Sequence {
     sampler: Sampler,
     /// Text of the answer.
     bytes: Vec<u8>,
+    /// Number of bytes of the text that [`Self::take_piece`] has returned.
+    taken: usize,
     /// Length of the answer, in tokens.
     tokens: u32,
     max_tokens: u32,
@@ -70,6 +72,7 @@ impl Sequence {
             matcher,
             sampler,
             bytes: Vec::new(),
+            taken: 0,
             tokens: 0,
             max_tokens,
             stop,
@@ -187,6 +190,21 @@ impl Sequence {
         Ok(())
     }
 
+    /// The text since the last call, without what may be the beginning of a stop string or a part of a character.
+    pub(super) fn take_piece(&mut self) -> Option<String> {
+        let held_back = if self.finish.is_some() { 0 } else { begun_stop(&self.bytes, &self.stop) };
+        let fresh = self.bytes.get(self.taken..self.bytes.len() - held_back)?;
+        let whole = match std::str::from_utf8(fresh) {
+            Ok(text) => text,
+            Err(error) => std::str::from_utf8(&fresh[..error.valid_up_to()]).unwrap_or_default(),
+        };
+        if whole.is_empty() {
+            return None;
+        }
+        self.taken += whole.len();
+        Some(whole.to_owned())
+    }
+
     /// The answer so far, with its finish reason.
     pub(super) fn completion(self) -> Completion {
         let mut bytes = self.bytes;
@@ -229,6 +247,15 @@ fn first_stop(bytes: &[u8], before: usize, stops: &[String]) -> Option<(usize, S
             Some((from + at, stop.clone()))
         })
         .min_by_key(|hit| hit.0)
+}
+
+/// Length of the longest end of `bytes` that a stop string begins with, in bytes.
+fn begun_stop(bytes: &[u8], stops: &[String]) -> usize {
+    let begun = |stop: &String| {
+        let most = stop.len().saturating_sub(1).min(bytes.len());
+        (1..=most).rev().find(|&length| bytes.ends_with(&stop.as_bytes()[..length]))
+    };
+    stops.iter().filter_map(begun).max().unwrap_or(0)
 }
 
 #[cfg(test)]
@@ -284,6 +311,39 @@ mod tests {
         let grammar = Constraint::Lark("start: /[a-z]{1,20}/".into());
         let stopped = write(&grammar, "abxyz", 20, &["zz", "xy"]);
         assert_eq!((stopped.text.as_str(), stopped.finish), ("ab", Finish::Stopped("xy".into())));
+    }
+
+    /// The pieces of an answer, looked at after every byte, and the whole of it.
+    fn pieces(constraint: &Constraint, preferred: &str, stop: &[&str]) -> (Vec<String>, String) {
+        let vocabulary: TokEnv = ApproximateTokEnv::single_byte_env();
+        let trie = vocabulary.tok_trie();
+        let factory = ParserFactory::new(&vocabulary, InferenceCapabilities::default(), &[]).unwrap();
+        let matcher = Matcher::new(factory.create_parser(constraint.grammar()));
+        let stop = stop.iter().map(|&stop| stop.to_owned()).collect();
+        let mut sequence = Sequence::new(0, 0, matcher, Sampler::new(Sampling::greedy(), 0), 99, stop);
+        let mut pieces = Vec::new();
+        for byte in preferred.bytes() {
+            let mut logits = vec![0.0; trie.vocab_size()];
+            logits[usize::from(byte)] = 1.0;
+            sequence.pending.clear();
+            sequence.choose(&logits, trie).unwrap();
+            pieces.extend(sequence.take_piece());
+            if sequence.finish.is_some() {
+                break;
+            }
+        }
+        (pieces, sequence.completion().text)
+    }
+
+    #[test]
+    fn pieces_are_whole_characters_and_never_part_of_a_stop_string() {
+        let (streamed, whole) = pieces(&Constraint::text(), "aäb", &[]);
+        assert_eq!((streamed, whole.as_str()), (vec!["a".into(), "ä".into(), "b".into()], "aäb"));
+        // `EN` might have become the stop string, and did not.
+        let (streamed, whole) = pieces(&Constraint::text(), "xEEND!", &["ENT", "END!"]);
+        assert_eq!((streamed, whole.as_str()), (vec!["x".to_owned(), "E".to_owned()], "xE"));
+        let (streamed, whole) = pieces(&Constraint::text(), "xENz", &["ENT", "END!"]);
+        assert_eq!((streamed, whole.as_str()), (vec!["x".to_owned(), "ENz".to_owned()], "xENz"));
     }
 
     #[test]

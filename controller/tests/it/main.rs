@@ -6,6 +6,7 @@
     reason = "a test that cannot go on fails"
 )]
 
+mod chat_api;
 mod gguf;
 mod models;
 mod openai;

@@ -86,15 +86,56 @@ pub struct Arguments {
     pub first: Vec<String>,
 }
 
+/// What happens at a due time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Work {
+    /// A run starts.
+    Run {
+        /// The agent file as an absolute path, or the name of an environment.
+        agent: String,
+        /// Further arguments of `sojourn run`.
+        arguments: Arguments,
+    },
+    /// Runs and blobs that nothing needs are removed (`sojourn log gc`).
+    CollectLogs(LogCollection),
+}
+
+/// Which runs a scheduled collection of logs keeps, as `sojourn log gc` does. With both limits, a run is removed only if both
+/// allow it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogCollection {
+    /// Keep this many of the newest runs.
+    pub newest: Option<usize>,
+    /// Keep runs whose last record is not older than this, in milliseconds.
+    pub older_than_ms: Option<i64>,
+    /// Whether the daemon pauses its runs for it. Otherwise it waits until no run is under way.
+    pub pause_runs: bool,
+}
+
+impl Work {
+    /// The columns `agent` and `arguments`. No agent has an empty name.
+    fn columns(&self) -> Result<(&str, String), Error> {
+        match self {
+            Self::Run { agent, arguments } => Ok((agent, json(arguments)?)),
+            Self::CollectLogs(collection) => Ok(("", json(collection)?)),
+        }
+    }
+
+    fn of_columns(agent: &str, arguments: &str) -> Result<Self, Error> {
+        match agent {
+            "" => Ok(Self::CollectLogs(read(arguments)?)),
+            agent => Ok(Self::Run { agent: agent.to_owned(), arguments: read(arguments)? }),
+        }
+    }
+}
+
 /// The properties of a new schedule.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewSchedule {
     /// Its name, unique among the schedules that are not removed.
     pub name: String,
-    /// The agent file as an absolute path, or the name of an environment.
-    pub agent: String,
-    /// Further arguments of `sojourn run`.
-    pub arguments: Arguments,
+    /// What happens when it is due.
+    pub work: Work,
     /// When it is due.
     pub timing: Timing,
     /// What becomes of missed due times.
@@ -142,7 +183,7 @@ pub struct Job {
     pub schedule: i64,
     /// The due time, in milliseconds since 1970.
     pub due_ms: i64,
-    /// The id of its run. The run exists once its process has written the first record.
+    /// The id of its run, where its schedule starts runs. The run exists once its process has written the first record.
     pub run: RunId,
     /// Its state.
     pub state: JobState,
@@ -181,8 +222,7 @@ fn schedule(row: &SqliteRow) -> Result<Schedule, Error> {
         no: row.try_get("no")?,
         settings: NewSchedule {
             name: row.try_get("name")?,
-            agent: row.try_get("agent")?,
-            arguments: read(row.try_get("arguments")?)?,
+            work: Work::of_columns(row.try_get("agent")?, row.try_get("arguments")?)?,
             timing: read(row.try_get("timing")?)?,
             missed: Missed::of(row.try_get("missed")?)?,
             overlap: Overlap::of(row.try_get("overlap")?)?,
@@ -219,13 +259,14 @@ impl Store {
     /// # Errors
     /// [`Error::ScheduleExists`].
     pub async fn add_schedule(&self, new: NewSchedule) -> Result<Schedule, Error> {
+        let (agent, arguments) = new.work.columns()?;
         let inserted = sqlx::query(
             "INSERT INTO schedules (name, agent, arguments, timing, missed, overlap, created_ms, seen_ms) \
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?7) ON CONFLICT DO NOTHING",
         )
         .bind(&new.name)
-        .bind(&new.agent)
-        .bind(json(&new.arguments)?)
+        .bind(agent)
+        .bind(arguments)
         .bind(json(&new.timing)?)
         .bind(new.missed.as_str())
         .bind(new.overlap.as_str())
@@ -432,6 +473,16 @@ impl Store {
             .bind(deaths)
             .bind(last_seq.0 as i64)
             .bind(not_before_ms)
+            .bind(why)
+            .execute(&self.pool)
+            .await?;
+        Ok(())
+    }
+
+    /// Notes what an open job waits for.
+    pub async fn note_job(&self, no: i64, why: &str) -> Result<(), Error> {
+        sqlx::query("UPDATE jobs SET why = ?2 WHERE no = ?1 AND ended_ms IS NULL AND why IS NOT ?2")
+            .bind(no)
             .bind(why)
             .execute(&self.pool)
             .await?;

@@ -2,9 +2,9 @@
 
 use serde_json::{Map, json};
 use sojourn_memory::{
-    ApprovalId, ApprovalState, Arguments, AskedCall, Due, Error, EventSeq, JobState, Memories, MemoryKind,
-    Missed, NewApproval, NewMemory, NewMessage, NewRun, NewSchedule, OnTimeout, Overlap, PendingApproval,
-    RunId, Schedule, Store, Tenant, Timing,
+    ApprovalId, ApprovalState, Arguments, AskedCall, Due, Error, EventSeq, JobState, LogCollection, Memories,
+    MemoryKind, Missed, NewApproval, NewMemory, NewMessage, NewRun, NewSchedule, OnTimeout, Overlap,
+    PendingApproval, RunId, Schedule, Store, Tenant, Timing, Work,
 };
 
 async fn store() -> (tempfile::TempDir, Store) {
@@ -16,8 +16,7 @@ async fn store() -> (tempfile::TempDir, Store) {
 fn new(name: &str) -> NewSchedule {
     NewSchedule {
         name: name.to_owned(),
-        agent: "agent.toml".to_owned(),
-        arguments: Arguments::default(),
+        work: Work::Run { agent: "agent.toml".to_owned(), arguments: Arguments::default() },
         timing: Timing::EveryMs(1000),
         missed: Missed::Run,
         overlap: Overlap::Refuse,
@@ -58,6 +57,18 @@ async fn a_due_time_is_recorded_once_whoever_is_first() {
         (settled.state, settled.why.as_deref(), settled.ended_ms),
         (JobState::Finished, Some("done"), Some(1002))
     );
+}
+
+#[tokio::test]
+async fn a_schedule_starts_runs_or_collects_logs() {
+    let (_home, store) = store().await;
+    let collection = LogCollection { newest: Some(3), older_than_ms: Some(5), pause_runs: true };
+    let works = [new("a").work, Work::CollectLogs(collection)];
+    for (name, work) in ["a", "b"].into_iter().zip(works.clone()) {
+        store.add_schedule(NewSchedule { work, ..new(name) }).await.unwrap();
+    }
+    let read: Vec<Work> = store.schedules().await.unwrap().into_iter().map(|one| one.settings.work).collect();
+    assert_eq!(read, works);
 }
 
 #[tokio::test]

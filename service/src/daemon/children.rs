@@ -76,6 +76,11 @@ impl Children {
         self.running.contains_key(&job)
     }
 
+    /// Whether one of the processes writes this run.
+    pub fn writes(&self, run: &RunId) -> bool {
+        self.running.values().any(|running| running.run == *run)
+    }
+
     /// Starts the process of a job. The process leads its own session, so a Ctrl-C at the terminal reaches only the daemon.
     pub fn start(&mut self, job: i64, start: &Start<'_>) -> io::Result<()> {
         let mut command = Command::new(start.program);

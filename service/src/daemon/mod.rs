@@ -6,6 +6,7 @@
 //! moment; so no second process ever writes to a run.
 
 mod children;
+mod collect;
 mod settle;
 
 use crate::dues::{self, Standing};
@@ -14,8 +15,12 @@ use crate::notify::Courier;
 use crate::{disk, timing};
 use async_trait::async_trait;
 use children::{Children, Start};
+use collect::Collecting;
 pub use settle::WAITING;
-use sojourn_memory::{BY_TIMEOUT, Error, Job, JobState, OnTimeout, Overlap, RunId, RunInfo, Schedule, Store};
+use sojourn_memory::{
+    Arguments, BY_TIMEOUT, Error, Job, JobState, LogCollection, OnTimeout, Overlap, RunId, RunInfo, Schedule,
+    Store, Work,
+};
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -56,6 +61,12 @@ pub trait Host: Send + Sync {
     /// Why a run ended or paused, in words; `None` where its log does not say.
     async fn reason(&self, store: &Store, run: &RunId) -> Option<String>;
 
+    /// Removes runs and blobs that nothing needs. Returns what was removed, in words; `None` where a run is being written.
+    ///
+    /// # Errors
+    /// Why they could not be removed.
+    async fn collect_logs(&self, store: &Store, collection: LogCollection) -> Result<Option<String>, String>;
+
     /// Tells the people whom an agent file names that a run was given up. Must not wait for them.
     async fn gave_up(&self, store: &Store, schedule: &Schedule, run: &RunId, why: &str);
 }
@@ -66,6 +77,7 @@ pub struct Daemon {
     store: Store,
     host: Arc<dyn Host>,
     children: Children,
+    collecting: Option<Collecting>,
     vitals: Vitals,
     disk: disk::DiskGuard,
     /// Schedules whose timing could not be used. Each is complained about once, and left alone until the next SIGHUP.
@@ -83,7 +95,7 @@ impl Daemon {
     pub fn new(settings: Settings, store: Store, host: Arc<dyn Host>, vitals: Vitals) -> Self {
         let children = Children::new(Arc::clone(&host));
         let (disk, broken) = (disk::DiskGuard::default(), BTreeSet::new());
-        Self { settings, store, host, children, vitals, disk, broken }
+        Self { settings, store, host, children, collecting: None, vitals, disk, broken }
     }
 
     /// Works until SIGTERM or Ctrl-C, then stops the runs and returns. `courier` delivers messages meanwhile.
@@ -149,6 +161,9 @@ impl Daemon {
     /// Settles ended processes, records due times, and starts the runs that may start. Runs at least once a second.
     async fn look(&mut self) -> Result<(), Error> {
         let now_ms = now_ms();
+        if self.settle_collection(Duration::ZERO, now_ms).await? {
+            return Ok(());
+        }
         self.settle_exits(now_ms).await?;
         self.kill_hung().await?;
         self.time_out_approvals(now_ms).await?;
@@ -206,6 +221,7 @@ impl Daemon {
                 if due.missed > 0 { format!(", and for {} before", due.missed) } else { String::new() };
             let what = match &due.why {
                 Some(why) => format!("{} ({why})", due.state.as_str()),
+                None if matches!(schedule.settings.work, Work::CollectLogs(_)) => "log gc".to_owned(),
                 None => format!("run `{}`", due.run),
             };
             self.host.say(&format!("[{}] due {at}{missed}: {what}", schedule.settings.name));
@@ -216,6 +232,9 @@ impl Daemon {
     /// Starts what can be started.
     async fn start(&mut self, now_ms: i64) -> Result<(), Error> {
         let open = self.store.open_jobs().await?;
+        if self.collect_logs(&open, now_ms).await? {
+            return Ok(());
+        }
         for job in &open {
             if self.children.len() >= self.settings.most_runs {
                 break;
@@ -228,6 +247,7 @@ impl Daemon {
                 continue;
             }
             let schedule = self.store.schedule_by_number(job.schedule).await?;
+            let Work::Run { agent, arguments } = &schedule.settings.work else { continue };
             if job.state == JobState::Due && !may_begin(job, &schedule, &open) {
                 continue;
             }
@@ -236,12 +256,18 @@ impl Daemon {
             {
                 continue;
             }
-            self.start_one(job, &schedule, now_ms).await?;
+            self.start_one(job, &schedule, (agent, arguments), now_ms).await?;
         }
         Ok(())
     }
 
-    async fn start_one(&mut self, job: &Job, schedule: &Schedule, now_ms: i64) -> Result<(), Error> {
+    async fn start_one(
+        &mut self,
+        job: &Job,
+        schedule: &Schedule,
+        (agent, arguments): (&str, &Arguments),
+        now_ms: i64,
+    ) -> Result<(), Error> {
         let begun = self.begun(&job.run).await?.is_some();
         if !self.store.start_job(job.no, now_ms).await? {
             return Ok(());
@@ -249,8 +275,8 @@ impl Daemon {
         let start = Start {
             program: &self.settings.program,
             home: self.store.home(),
-            agent: &schedule.settings.agent,
-            arguments: &schedule.settings.arguments,
+            agent,
+            arguments,
             run: &job.run,
             begun,
             name: &schedule.settings.name,
@@ -293,6 +319,9 @@ impl Daemon {
     /// Stops the runs: each finishes its step. Those that take too long, or are still there when the user asks again, are killed
     /// and lose at most their last records.
     async fn stop(&mut self, interrupts: &mut Signal, terminations: &mut Signal) {
+        if self.settle_collection(self.settings.stop_within, now_ms()).await.unwrap_or(true) {
+            self.abort_collection();
+        }
         if self.children.len() > 0 {
             self.host.say(&format!("stopping {} after their steps", counted(self.children.len())));
         }

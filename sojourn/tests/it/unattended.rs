@@ -5,8 +5,8 @@
 use crate::support::place;
 use rustix::process::Signal;
 use serde_json::{Value, json};
-use sojourn_memory::{Arguments, Missed, NewSchedule, Overlap, Store, Timing};
-use sojourn_testkit::{Place, Received, Running, has, is_alive, send_signal, serve_raw, until};
+use sojourn_memory::{Arguments, Missed, NewSchedule, Overlap, Store, Timing, Work};
+use sojourn_testkit::{Place, Received, Running, has, is_alive, send_signal, serve_raw, skipped, until};
 use std::io::{Read as _, Write as _};
 use std::path::PathBuf;
 use std::process::Stdio;
@@ -91,6 +91,12 @@ fn a_scheduled_run_survives_the_daemon_and_its_own_process_and_people_are_told()
         "{metrics}"
     );
     assert!(page(&place, "/healthz").ends_with("ok\n"));
+    let top = place.json(&["top"]);
+    assert_eq!(top["runs"][0]["run"], live(&place).unwrap()["run"], "{top}");
+    assert!(top["disk_free_bytes"].as_u64().unwrap() > 0, "{top}");
+    // Stdout is no terminal: one look is printed, without codes of a terminal.
+    let once = place.text(&["top"]);
+    assert!(once.starts_with("1 run · ") && once.contains("crafter") && !once.contains('\x1b'), "{once}");
     let second = place.run(&["up"]);
     assert!(
         second.code == 1 && second.stderr.contains("a daemon serves this home already: process"),
@@ -185,8 +191,10 @@ fn due_times_that_nobody_was_there_for_are_made_up_for_or_left_out_and_never_los
         for (name, missed) in [("makes-up", Missed::Run), ("skips", Missed::Skip)] {
             let new = NewSchedule {
                 name: name.to_owned(),
-                agent: agent.clone(),
-                arguments: Arguments { always: vec![], first: vec!["--steps".into(), "2".into()] },
+                work: Work::Run {
+                    agent: agent.clone(),
+                    arguments: Arguments { always: vec![], first: vec!["--steps".into(), "2".into()] },
+                },
                 timing: Timing::EveryMs(3_600_000),
                 missed,
                 overlap: Overlap::Refuse,
@@ -206,6 +214,97 @@ fn due_times_that_nobody_was_there_for_are_made_up_for_or_left_out_and_never_los
     assert_eq!((&of("skips")["state"], &of("skips")["missed_before"]), (&json!("skipped"), &json!(4)));
     assert_eq!(of("skips")["due_ms"], created_ms + 5 * 3_600_000);
     assert_eq!(place.json(&["runs"]).as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn logs_are_collected_by_schedule_and_never_below_a_live_run() {
+    let place = place();
+    place.write_agent("environment = \"crafter\"", "");
+    for _ in 0..3 {
+        place.text(&["run", "agent.toml", "--steps", "3"]);
+    }
+    place.text(&["schedule", "add", "agent.toml", "--at", "now", "--steps", "800", "--name", "life"]);
+    let gc = |name: &str, more: &[&str]| {
+        place.json(&[&["schedule", "gc", "--at", "now", "--keep", "1", "--name", name], more].concat())
+    };
+    let daemon = up(&place, &[]);
+    until("the run is reported", || live(&place).is_some());
+    assert_eq!(gc("patient", &[])["gc"]["newest"], 1);
+    until("it waits", || place.json(&["ps"])["open"][0]["why"] == "waits until no run is under way");
+    let shown = place.text(&["ps"]);
+    assert!(shown.contains("log gc [patient] due: waits until no run is under way"), "{shown}");
+    assert_eq!(place.json(&["runs"]).as_array().unwrap().len(), 4, "nothing is removed below a live run");
+    let before = records(&place);
+    gc("impatient", &["--pause-runs"]);
+    until("both are done", || {
+        [states(&place, "patient"), states(&place, "impatient")].concat() == ["finished", "finished"]
+    });
+    let runs = place.json(&["runs"]);
+    assert_eq!(runs.as_array().unwrap().len(), 1, "the newest stays: {runs}");
+    let shown = place.text(&["schedule", "history"]);
+    assert!(shown.contains("log gc") && shown.contains("removed 3 runs with "), "{shown}");
+    until("the run is finished", || states(&place, "life") == ["finished"]);
+    stop(daemon);
+    assert!(records(&place) > before);
+    let last = history(&place).into_iter().find(|due| due["schedule"] == "life").unwrap();
+    assert_eq!(last["starts"], 2, "it was paused once: {last}");
+    assert_eq!(place.json(&["replay", last["run"].as_str().unwrap(), "--verify"])["matched"], true);
+
+    let boundless = place.complaint(&["schedule", "gc", "--every", "1d"]);
+    assert!(boundless.contains("--keep") && boundless.contains("--older-than"), "{boundless}");
+}
+
+#[test]
+fn a_disk_that_runs_low_pauses_a_run_before_it_is_full_and_a_killed_process_is_started_again() {
+    let place = place();
+    let home = place.path().join("home");
+    std::fs::create_dir(&home).unwrap();
+    // A disk of its own, in a namespace of its own: a file system in memory.
+    let in_namespace = |script: &str| {
+        let mut command = std::process::Command::new("unshare");
+        command.args(["--user", "--map-root-user", "--mount", "sh", "-c", script, "sh"]).arg(&home);
+        command
+    };
+    let mount = "mount -t tmpfs -o size=96m none \"$1\"";
+    if !in_namespace(mount).output().is_ok_and(|output| output.status.success()) {
+        return skipped("this user may not mount a file system in a namespace");
+    }
+    place.write_agent("environment = \"crafter\"", "");
+    let up = place.command(&["up", "--keep-free", "32MiB"]);
+    let mut command = in_namespace(&format!("{mount} && shift && exec \"$@\""));
+    command.arg(up.get_program()).args(up.get_args()).current_dir(place.path());
+    command.envs(up.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    let log = std::fs::File::create(place.path().join("up.log")).unwrap();
+    let daemon = Running::start(command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log));
+    until("the daemon serves", || said(&place).contains("serving `"));
+
+    // The home as the daemon sees it.
+    let inside = PathBuf::from(format!("/proc/{}/root{}", daemon.id(), home.display()));
+    let ask = |args: &[&str]| place.json(&[&["--home", inside.to_str().unwrap()], args].concat());
+    let agent = place.path().join("agent.toml").display().to_string();
+    ask(&["schedule", "add", &agent, "--at", "now", "--steps", "800", "--name", "life"]);
+    let process =
+        || ask(&["ps"])["runs"][0]["process"].as_u64().map(|process| u32::try_from(process).unwrap());
+    let records = || ask(&["runs"])[0]["records"].as_u64().unwrap_or(0);
+    let due = || ask(&["schedule", "history"])[0].clone();
+    until("the run is under way", || records() > 20 && process().is_some());
+    std::fs::write(inside.join("filler"), vec![0; 60 << 20]).unwrap();
+    until("the run is paused", || said(&place).contains("pausing all runs") && process().is_none());
+    let paused_at = records();
+    assert_eq!((&due()["state"], &due()["starts"]), (&json!("running"), &json!(1)), "{}", due());
+    assert_eq!(ask(&["log", "verify"])["intact"], true);
+    std::fs::remove_file(inside.join("filler")).unwrap();
+    until("the run goes on", || records() > paused_at && process().is_some());
+    assert!(said(&place).contains("there is room on the disk again"), "{}", said(&place));
+
+    // Its process is killed: it goes on, as the same run.
+    send_signal(process().unwrap(), Signal::KILL);
+    until("the run is finished", || due()["state"] == "finished");
+    assert!(due()["starts"].as_u64().unwrap() >= 3, "{}", due());
+    assert!(!said(&place).contains("disk is full"), "{}", said(&place));
+    let run = due()["run"].as_str().unwrap().to_owned();
+    assert_eq!(ask(&["replay", &run, "--verify"])["matched"], true);
+    stop(daemon);
 }
 
 #[test]

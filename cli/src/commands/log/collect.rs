@@ -2,7 +2,7 @@ use crate::home::Home;
 use crate::output;
 use anyhow::Result;
 use serde_json::json;
-use sojourn_memory::{Garbage, RetentionPolicy, RunId, Store};
+use sojourn_memory::{Collected, Garbage, RetentionPolicy, RunId, Store};
 use sojourn_skills::Origin;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -16,8 +16,7 @@ pub async fn collect(
     yes: bool,
     as_json: bool,
 ) -> Result<()> {
-    let since_ms = older_than.map(|age| sojourn_core::now_ms().saturating_sub(age.as_millis() as i64));
-    let keep = RetentionPolicy { newest, since_ms, needed: schools(home).await? };
+    let keep = policy(home, newest, older_than).await?;
     let (garbage, freed) = if yes {
         let collected = store.collect(&keep).await?;
         (collected.garbage, Some(collected.freed))
@@ -38,6 +37,24 @@ pub async fn collect(
     Ok(())
 }
 
+/// What is kept: what the limits say, and the runs that the library needs.
+///
+/// # Errors
+/// The library cannot be read.
+pub async fn policy(
+    home: &Home,
+    newest: Option<usize>,
+    older_than: Option<Duration>,
+) -> Result<RetentionPolicy> {
+    let since_ms = older_than.map(|age| sojourn_core::now_ms().saturating_sub(age.as_millis() as i64));
+    Ok(RetentionPolicy { newest, since_ms, needed: schools(home).await? })
+}
+
+/// A collection in one line.
+pub fn in_words(Collected { garbage, freed }: &Collected) -> String {
+    format!("removed {}; the database is {} smaller", counted(garbage), output::bytes(*freed))
+}
+
 fn tell(garbage: &Garbage) -> Result<()> {
     for run in &garbage.runs {
         output::line(format!("run {run}"))?;
@@ -45,14 +62,16 @@ fn tell(garbage: &Garbage) -> Result<()> {
     for (run, reason) in &garbage.needed {
         output::line(format!("run {run} stays: {reason}"))?;
     }
-    let Garbage { runs, records, blobs, bytes, .. } = garbage;
-    Ok(output::line(format!(
-        "{} with {}, {} that nothing refers to: {}",
+    Ok(output::line(format!("{}: {}", counted(garbage), output::bytes(garbage.bytes)))?)
+}
+
+fn counted(Garbage { runs, records, blobs, .. }: &Garbage) -> String {
+    format!(
+        "{} with {}, {} that nothing refers to",
         output::counted(runs.len(), "run"),
         output::counted(*records, "record"),
-        output::counted(*blobs, "blob"),
-        output::bytes(*bytes)
-    ))?)
+        output::counted(*blobs, "blob")
+    )
 }
 
 /// The runs in which the library's skills were learned.

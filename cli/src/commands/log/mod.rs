@@ -1,7 +1,7 @@
 //! `sojourn log`: the timeline of a run, one record, checks, recovery, export, import and garbage collection.
 
 mod check;
-mod collect;
+pub mod collect;
 pub mod export;
 mod heads;
 mod media;

@@ -1,36 +1,17 @@
 //! The interactive viewer of a film.
 
 use super::screen::{Standing, depth, lines};
+use crate::full_screen::Screen;
 use crate::logbook::Film;
 use anyhow::Result;
 use crossterm::event::{self, Event, KeyCode, KeyEventKind, KeyModifiers};
-use crossterm::{cursor, execute, queue, style, terminal};
+use crossterm::{cursor, queue, style, terminal};
 use std::io::{Write as _, stdout};
 use std::time::{Duration, Instant};
 
 /// The longest and the shortest time that a frame stays while playing: answers take seconds, steps none.
 const LONGEST: Duration = Duration::from_secs(2);
 const SHORTEST: Duration = Duration::from_millis(40);
-
-/// The terminal in raw mode and on the alternate screen, restored when this is dropped.
-struct Screen;
-
-impl Screen {
-    fn open() -> Result<Self> {
-        terminal::enable_raw_mode()?;
-        let screen = Self;
-        execute!(stdout(), terminal::EnterAlternateScreen, cursor::Hide)?;
-        Ok(screen)
-    }
-}
-
-impl Drop for Screen {
-    fn drop(&mut self) {
-        // An error here cannot be reported any more.
-        let _ = execute!(stdout(), cursor::Show, terminal::LeaveAlternateScreen);
-        let _ = terminal::disable_raw_mode();
-    }
-}
 
 /// Shows the film until the user quits. Without a speed it waits for a key at each frame.
 pub fn show(film: &Film, title: &str, at: u64, pace: Option<f64>) -> Result<()> {

@@ -2,7 +2,7 @@
 
 use super::{Engine, Row};
 use crate::ControllerError;
-use crate::llama::job::Phase;
+use crate::llama::job::{Phase, Running};
 use crate::llama::kv_cache::{BATCH, failed};
 use crate::llama::sequence::{Sequence, Speculator};
 use crate::llama::slowdown::Speed;
@@ -48,6 +48,7 @@ impl Engine<'_> {
         }
         let single = if writing == tokens { self.single().map(|sequence| sequence.position) } else { None };
         self.choose();
+        self.running.iter_mut().for_each(Running::send_pieces);
         self.note_draft_speed(single, took);
         Ok(())
     }

@@ -105,6 +105,31 @@ fn a_served_model_that_is_killed_comes_back_and_no_run_is_lost() {
     assert_eq!(succeeded(&replayed)["matched"], true);
 }
 
+/// A program that asks the server through an official client, if the client is installed here.
+fn asked_by(program: &str, probe: &[&str], script: &str, server: &Server) {
+    let has_client = Command::new(program).args(probe).output();
+    if !has_client.is_ok_and(|output| output.status.success()) {
+        return skipped(format_args!("the client `openai` for `{program}` is not installed"));
+    }
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(script);
+    let asked = sojourn_testkit::command(program)
+        .arg(script)
+        .env("OPENAI_BASE_URL", format!("{}/v1", server.url))
+        .env("OPENAI_API_KEY", TOKEN)
+        .env("MODEL", "qwen2.5-coder-1.5b-instruct")
+        .output()
+        .unwrap();
+    assert!(asked.status.success(), "{program}: {}", String::from_utf8_lossy(&asked.stderr));
+}
+
+#[test]
+fn official_clients_of_the_protocol_are_served() {
+    let home = tempfile::tempdir().unwrap();
+    let Some(server) = serve(home.path()) else { return };
+    asked_by("python3", &["-c", "import openai"], "openai_client.py", &server);
+    asked_by("node", &["-e", "require('openai')"], "openai_client.cjs", &server);
+}
+
 /// Records of the only run; 0 before there is one.
 fn records(home: &Path) -> u64 {
     let listed = sojourn(home, &["runs", "--json"]).output().unwrap();

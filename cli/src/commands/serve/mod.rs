@@ -1,4 +1,9 @@
-//! `sojourn models serve`: one model in memory for any number of runs.
+//! `sojourn models serve`: one model in memory for any number of runs, and for programs that speak OpenAI's dialect.
+
+mod openai;
+mod stream;
+#[cfg(test)]
+mod tests;
 
 use crate::args::Serve;
 use crate::commands::mcp::http::{self, Endpoint};
@@ -9,18 +14,20 @@ use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, State};
 use axum::http::{StatusCode, header};
+use axum::middleware::map_response;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
 use serde::Serialize;
-use sojourn_controller::models::ModelKind;
+use sojourn_controller::models::{ModelKind, Models};
 use sojourn_controller::served::{COMPLETE_PATH, ErrorBody, MODEL_PATH, PostedRequest};
-use sojourn_controller::{Cancel, Controller, ControllerError};
+use sojourn_controller::{Cancel, Controller, ControllerError, Embedder};
 use sojourn_tools::http_server;
 use sojourn_tools::mcp::serve::guarded;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 /// The longest request, in bytes: far more than any context holds.
 const LONGEST: usize = 16 << 20;
@@ -59,6 +66,9 @@ fn command_line(args: &Serve, address: SocketAddr) -> Vec<String> {
     if let Some(draft) = &args.draft_model {
         set("--draft-model", draft.clone());
     }
+    if let Some(embedding) = &args.embedding_model {
+        set("--embedding-model", embedding.clone());
+    }
     if let Some(threads) = args.threads {
         set("--threads", threads.to_string());
     }
@@ -78,14 +88,18 @@ async fn work(args: Serve, token: String) -> Result<()> {
         .with_context(|| format!("cannot listen on {}", args.http))?;
     output::note(format!("loading the model `{name}`"));
     let draft = args.draft_model.as_deref().map(|draft| models::path(&catalogue, draft)).transpose()?;
+    let embedder = embedder(&catalogue, args.embedding_model.as_deref()).await?;
     let controller = models::served(&models::path(&catalogue, &name)?, draft, &args).await?;
-    let router = Router::new()
-        .route(MODEL_PATH, get(model))
-        .route(COMPLETE_PATH, post(complete))
-        .layer(DefaultBodyLimit::max(LONGEST))
-        .with_state(controller);
-    let router = guarded(router, token);
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+    let served = Served { id: id_of(&name), controller, embedder, most_answers: args.answers, since };
     let address = listener.local_addr()?;
+    let embeds =
+        served.embedder.as_ref().map(|(id, _)| format!("; embeddings by `{id}`")).unwrap_or_default();
+    output::note(format!(
+        "for programs that speak OpenAI's dialect: base URL http://{address}/v1, the token as API key, model `{}`{embeds}",
+        served.id
+    ));
+    let router = router(served, token);
     output::note(format!(
         "serving at http://{address}; in an agent file: [controller] kind = \"served\", base_url = \
          \"http://{address}\", api_key_env = \"{}\"",
@@ -97,27 +111,76 @@ async fn work(args: Serve, token: String) -> Result<()> {
     Ok(http_server::serve(listener, router, stopped).await?)
 }
 
-type Shared = Arc<dyn Controller>;
+/// What is served.
+struct Served {
+    /// The name of the chat model for clients that ask for one by name.
+    id: String,
+    controller: Arc<dyn Controller>,
+    /// The embedding model with its name, if there is one.
+    embedder: Option<(String, Arc<dyn Embedder>)>,
+    /// Limit on the answers to one request.
+    most_answers: u32,
+    /// When the server started, in seconds since 1970.
+    since: u64,
+}
 
-async fn model(State(controller): State<Shared>) -> Response {
-    answer(StatusCode::OK, controller.model())
+impl Served {
+    /// The names of all models.
+    fn ids(&self) -> impl Iterator<Item = &str> {
+        std::iter::once(self.id.as_str()).chain(self.embedder.as_ref().map(|(id, _)| id.as_str()))
+    }
+}
+
+/// The name of a model for clients: that of the catalogue, or that of its file.
+fn id_of(name: &str) -> String {
+    let path = Path::new(name);
+    let stem = path
+        .file_stem()
+        .filter(|_| path.components().count() > 1 || path.extension() == Some("gguf".as_ref()));
+    stem.map_or_else(|| name.to_owned(), |stem| stem.to_string_lossy().into_owned())
+}
+
+/// The embedding model with this name: by default the catalogue's, if it is on this machine.
+async fn embedder(catalogue: &Models, name: Option<&str>) -> Result<Option<(String, Arc<dyn Embedder>)>> {
+    match name {
+        Some("none") => Ok(None),
+        Some(name) => Ok(Some((id_of(name), models::embedder_named(catalogue, name).await?))),
+        None => {
+            let name = models::default_name(catalogue, ModelKind::Embedding)?;
+            Ok(models::embedder_if_present(catalogue).await.map(|embedder| (name, embedder)))
+        }
+    }
+}
+
+/// All endpoints. Each needs the token.
+fn router(served: Served, token: String) -> Router {
+    let router = openai::router()
+        .route(MODEL_PATH, get(model))
+        .route(COMPLETE_PATH, post(complete))
+        .layer(DefaultBodyLimit::max(LONGEST))
+        .with_state(Arc::new(served));
+    guarded(router, token).layer(map_response(openai::in_form))
+}
+
+async fn model(State(served): State<Arc<Served>>) -> Response {
+    answer(StatusCode::OK, served.controller.model())
 }
 
 /// A client that disconnects drops this future, which cancels the request.
-async fn complete(State(controller): State<Shared>, body: Bytes) -> Response {
+async fn complete(State(served): State<Arc<Served>>, body: Bytes) -> Response {
     let posted: PostedRequest = match serde_json::from_slice(&body) {
         Ok(posted) => posted,
         Err(error) => return refuse(StatusCode::BAD_REQUEST, &format!("not a valid request: {error}")),
     };
-    if !posted.pictures.is_empty() && !controller.sees() {
-        let error = format!("`{}` cannot see: the request must not carry pictures", controller.model().name);
+    if !posted.pictures.is_empty() && !served.controller.sees() {
+        let error = format!("`{}` cannot see: the request must not carry pictures", served.controller.model().name);
         return refuse(StatusCode::BAD_REQUEST, &error);
     }
     let request = match posted.into_request() {
         Ok(request) => request,
         Err(error) => return refuse(StatusCode::BAD_REQUEST, &error.to_string()),
     };
-    match controller.complete(&request, &Cancel::new()).await {
+    match served.controller.complete(&request, &Cancel::new()).await {
         Ok(reply) => answer(StatusCode::OK, &reply),
         Err(error) => {
             let status = match error {
