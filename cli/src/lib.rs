@@ -16,6 +16,7 @@ mod embedding;
 pub mod environments;
 pub mod error;
 mod eyes;
+pub mod beliefs;
 mod goals;
 pub mod home;
 mod input;

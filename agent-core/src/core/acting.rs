@@ -59,6 +59,7 @@ impl Core {
             self.episode.done.insert(call.name.clone());
         }
         self.episode.observation = report.observation;
+        self.note_what_is_done(&call.name, verified);
         self.moments = report.moments;
         if !verified {
             self.episode.plan.clear();

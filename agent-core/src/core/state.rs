@@ -27,6 +27,8 @@ pub(super) enum Phase {
     ChoosingAction,
     /// The result of random exploration for a task.
     Exploring(Draft),
+    /// What can be done in the world.
+    Discovering,
     /// First observations of other episodes of a task.
     Surveying(Draft),
     /// Lessons and tools for writing a skill.
@@ -61,6 +63,7 @@ impl Phase {
                 self,
                 Self::Acting { .. }
                     | Self::Exploring(_)
+                    | Self::Discovering
                     | Self::Surveying(_)
                     | Self::Trying(_)
                     | Self::Retesting { .. }
@@ -91,6 +94,8 @@ impl Phase {
 pub(super) struct Episode {
     pub index: u64,
     pub seed: u64,
+    /// The first state.
+    pub first: Value,
     /// The latest observation.
     pub observation: Observation,
     /// Tasks done in this episode, since they all became available again last (`repeat_tasks`).
@@ -103,6 +108,8 @@ pub(super) struct Episode {
     pub plan: VecDeque<ToolCall>,
     /// `steps` at the last time that all tasks became available again (`repeat_tasks`).
     pub repeated_at: Option<u64>,
+    /// Calls that only waited for a number to fall.
+    pub waits: u32,
     /// Whether no episode is under way.
     pub over: bool,
 }
@@ -113,12 +120,14 @@ impl Episode {
         Self {
             index: 0,
             seed: 0,
+            first: Value::Null,
             observation: Observation::new("", Value::Null),
             done: BTreeSet::new(),
             achieved: BTreeSet::new(),
             steps: 0,
             plan: VecDeque::new(),
             repeated_at: None,
+            waits: 0,
             over: true,
         }
     }
@@ -131,6 +140,7 @@ impl Episode {
         self.plan.clear();
         self.steps = 0;
         self.repeated_at = None;
+        self.waits = 0;
         self.over = false;
     }
 }

@@ -12,7 +12,6 @@ use sojourn_cli::session::{LibraryHandle, Models, Plan, RunContext, Session, Wat
 use sojourn_controller::Cancel;
 use sojourn_core::{Budgets, Core, FinishReason, Observer, Outcome, ReflexSource, RunConfig, Totals, seeds};
 use sojourn_memory::Store;
-use sojourn_skills::LibraryState;
 use sojourn_tools::Environment;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -81,7 +80,7 @@ impl Subject {
         environment: Box<dyn Environment>,
         episodes: Vec<u64>,
         minutes: Option<u64>,
-    ) -> Result<Option<(LibraryState, Learning)>> {
+    ) -> Result<Option<(Core, Learning)>> {
         let config = RunConfig {
             learning: true,
             episodes,
@@ -101,7 +100,7 @@ impl Subject {
             seconds: begun.elapsed().as_secs_f64(),
             skills: stats.skills,
         };
-        Ok(Some((core.library().clone(), learning)))
+        Ok(Some((core, learning)))
     }
 
     /// The seed of the `index`th episode of learning.
