@@ -154,7 +154,11 @@ impl Planner {
 
     /// Counters of what `task` provides.
     fn counters(&self, task: &str) -> BTreeSet<JsonPointer> {
-        let goal = self.tasks.get(task).map(|task| task.goal.paths()).unwrap_or_default();
+        let learned = self.recipes.get(task).is_some_and(|recipe| recipe.evidence.is_some());
+        let counts = |goal: &Condition| !learned || matches!(goal, Condition::Increased { .. });
+        // What a learned recipe brings about need not be a number, and a list changes as one walks.
+        let goal = self.tasks.get(task).map(|task| &task.goal).filter(|goal| counts(goal));
+        let goal = goal.map(Condition::paths).unwrap_or_default();
         let made = self.recipes.get(task).map(|recipe| recipe.provides.as_slice()).unwrap_or_default();
         let items = made.iter().map(|made| self.held_at(&made.item));
         goal.into_iter().cloned().chain(items).collect()

@@ -12,7 +12,7 @@ use sojourn_cli::session::{LibraryHandle, Models, Plan, RunContext, Session, Wat
 use sojourn_controller::Cancel;
 use sojourn_core::{Budgets, Core, FinishReason, Observer, Outcome, ReflexSource, RunConfig, Totals, seeds};
 use sojourn_memory::Store;
-use sojourn_tools::Environment;
+use sojourn_tools::{Environment, Recipe};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Instant;
@@ -35,6 +35,9 @@ pub struct Learning {
     pub tokens: Tokens,
     pub seconds: f64,
     pub skills: Vec<String>,
+    /// Recipes that it found out.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub recipes: Vec<Recipe>,
 }
 
 /// An agent to measure.
@@ -99,6 +102,7 @@ impl Subject {
             tokens: core.totals().into(),
             seconds: begun.elapsed().as_secs_f64(),
             skills: stats.skills,
+            recipes: core.spec().recipes.iter().filter(|recipe| recipe.evidence.is_some()).cloned().collect(),
         };
         Ok(Some((core, learning)))
     }

@@ -64,15 +64,6 @@ impl Rule {
             / (f64::from(self.evidence.worked) + f64::from(self.evidence.failed) + 2.0)
     }
 
-    /// How much of the number at `path` must be there.
-    pub(super) fn amount(&self, path: &JsonPointer) -> f64 {
-        let needed = self.needs.iter().filter_map(|need| match need {
-            Condition::AtLeast { path: at, value: Amount::Literal(value) } if at == path => Some(*value),
-            _ => None,
-        });
-        needed.fold(0.0, f64::max)
-    }
-
     /// The names of the items that must be held, and how many of each.
     fn items(&self, held_at: &JsonPointer) -> Vec<(String, f64)> {
         let needed = self.needs.iter().filter_map(|need| match need {

@@ -65,10 +65,12 @@ pub(super) struct Evidence {
     pub paths: Paths,
     pub calls: Vec<Tested>,
     numbers: BTreeMap<String, usize>,
+    /// Paths of numbers that are not whole.
+    fractions: BTreeSet<usize>,
     /// Largest number that was seen at each path.
     pub largest: BTreeMap<usize, f64>,
-    /// Numbers in the first states of episodes, where they were always the same.
-    pub at_start: BTreeMap<usize, Option<f64>>,
+    /// Values in the first states of episodes, where they were always the same.
+    at_start: BTreeMap<usize, Option<Scalar>>,
     /// Changes that many tools bring about.
     pub ambient: BTreeSet<Change>,
     /// Paths of numbers that movement or time changes.
@@ -91,13 +93,21 @@ impl Evidence {
     /// Notes the first state of an episode.
     pub(super) fn begin(&mut self, state: &Features) {
         for (path, value) in state.iter() {
-            let Some(number) = value.number() else { continue };
-            let same = self.at_start.entry(path).or_insert(Some(number));
-            if same.is_some_and(|same| same.total_cmp(&number).is_ne()) {
+            let same = self.at_start.entry(path).or_insert_with(|| Some(value.clone()));
+            if same.as_ref().is_some_and(|same| same != value) {
                 *same = None;
             }
-            let largest = self.largest.entry(path).or_insert(number);
-            *largest = largest.max(number);
+            if let Some(number) = value.number() {
+                self.note_number(path, number);
+            }
+        }
+    }
+
+    fn note_number(&mut self, path: usize, number: f64) {
+        let largest = self.largest.entry(path).or_insert(number);
+        *largest = largest.max(number);
+        if number.fract() != 0.0 {
+            self.fractions.insert(path);
         }
     }
 
@@ -112,8 +122,7 @@ impl Evidence {
         let changes = changes(&self.paths, before, after);
         for (path, value) in after.iter() {
             if let Some(number) = value.number() {
-                let largest = self.largest.entry(path).or_insert(number);
-                *largest = largest.max(number);
+                self.note_number(path, number);
             }
         }
         let tested = &mut self.calls[call];
@@ -127,10 +136,13 @@ impl Evidence {
         if tested.records.len() < KEPT {
             tested.records.push(record);
         } else {
-            // What is rare stays: one of two draws without a change that matters is replaced.
-            let matters = |record: &Record| record.changes.iter().any(|(change, _)| !self.ambient.contains(change));
+            // What is rare stays.
+            let often = |record: &Record| {
+                let changes = record.changes.iter().filter(|(change, _)| !self.ambient.contains(change));
+                changes.filter_map(|(change, _)| tested.counts.get(change)).copied().min().unwrap_or(u32::MAX)
+            };
             let at = random.below(tested.records.len());
-            if !matters(&tested.records[at]) || matters(&record) {
+            if often(&tested.records[at]) >= often(&record) {
                 tested.records[at] = record;
             }
         }
@@ -139,67 +151,101 @@ impl Evidence {
 
     /// Decides again what movement and time change.
     pub(super) fn review(&mut self) {
+        // What differs by its place in a list only, or by the value that a field gets, is of one kind.
+        let kind = |change: &Change| {
+            let names = self.paths.path(change.path()).map(Path::names).unwrap_or_default();
+            let is_place = |name: &String| name.chars().all(|c| c.is_ascii_digit());
+            let names: Vec<&str> =
+                names.iter().map(|name| if is_place(name) { "*" } else { name.as_str() }).collect();
+            (matches!(change, Change::Rose(_)), matches!(change, Change::Fell(_)), names)
+        };
         let mut made: BTreeMap<&str, u32> = BTreeMap::new();
-        let mut by_tool: BTreeMap<(&Change, &str), u32> = BTreeMap::new();
+        let mut by_tool: BTreeMap<_, u32> = BTreeMap::new();
+        let mut all: BTreeSet<&Change> = BTreeSet::new();
         for tested in &self.calls {
             *made.entry(&tested.call.name).or_default() += tested.made;
             for (change, count) in &tested.counts {
-                *by_tool.entry((change, &tested.call.name)).or_default() += count;
+                *by_tool.entry((kind(change), tested.call.name.as_str())).or_default() += count;
+                all.insert(change);
             }
         }
         let many = TOOLS.max(made.len().div_ceil(3));
-        let mut tools: BTreeMap<&Change, usize> = BTreeMap::new();
-        for ((change, tool), count) in &by_tool {
-            if *count > 1 && count * OFTEN >= made.get(tool).copied().unwrap_or(0) {
-                *tools.entry(change).or_default() += 1;
-            }
+        let mut tools: BTreeMap<_, usize> = BTreeMap::new();
+        for ((kind, tool), count) in &by_tool {
+            let often = *count > 1 && count * OFTEN >= made.get(tool).copied().unwrap_or(0);
+            *tools.entry(kind.clone()).or_default() += usize::from(often);
         }
-        let mut ambient: BTreeSet<Change> =
-            tools.into_iter().filter(|(_, tools)| *tools >= many).map(|(change, _)| change.clone()).collect();
+        let wanders = |change: &Change| tools.get(&kind(change)).is_some_and(|tools| *tools >= many);
         // What lies in an object whose numbers mostly move moves too, also where it was seldom seen.
-        let rising = |path: usize| ambient.contains(&Change::Rose(path));
         let mut groups: BTreeMap<&str, (usize, usize)> = BTreeMap::new();
-        let numbers: BTreeSet<usize> =
-            by_tool.keys().filter(|(change, _)| matches!(change, Change::Rose(_))).map(|(change, _)| change.path()).collect();
-        let group = |path: usize| {
-            self.paths.path(path).and_then(|path| path.names().split_first()).filter(|(_, rest)| !rest.is_empty())
+        let group = |path: usize| match self.paths.path(path).map(Path::names) {
+            Some([first, _, ..]) => Some(first.as_str()),
+            _ => None,
         };
-        for path in &numbers {
-            if let Some((first, _)) = group(*path) {
+        for change in all.iter().filter(|change| matches!(change, Change::Rose(_))) {
+            if let Some(first) = group(change.path()) {
                 let (moving, all) = groups.entry(first).or_default();
-                *moving += usize::from(rising(*path));
+                *moving += usize::from(wanders(change));
                 *all += 1;
             }
         }
-        let moves = |path: usize| {
-            rising(path)
-                || group(path)
-                    .and_then(|(first, _)| groups.get(first.as_str()))
-                    .is_some_and(|(moving, all)| moving * 3 >= *all && *moving > 0)
+        let in_moving = |path: usize| {
+            group(path)
+                .and_then(|first| groups.get(first))
+                .is_some_and(|(moving, all)| *moving > 0 && moving * 3 >= *all)
         };
-        let moving: BTreeSet<usize> = self.largest.keys().copied().filter(|path| moves(*path)).collect();
+        let moving: BTreeSet<usize> = self
+            .largest
+            .keys()
+            .copied()
+            .filter(|path| wanders(&Change::Rose(*path)) || in_moving(*path))
+            .collect();
+        let mut ambient: BTreeSet<Change> = all
+            .into_iter()
+            .filter(|change| wanders(change) || in_moving(change.path()))
+            .cloned()
+            .collect();
         ambient.extend(moving.iter().map(|path| Change::Rose(*path)));
         (self.ambient, self.moving) = (ambient, moving);
     }
 
     /// Whether the path is a number that is counted: it does not move, and is whole.
     pub(super) fn is_counter(&self, path: usize) -> bool {
-        self.largest.contains_key(&path) && !self.moving.contains(&path)
+        self.largest.contains_key(&path) && !self.moving.contains(&path) && !self.fractions.contains(&path)
     }
 
     /// The largest value, where the number has it at the start of every episode: it falls by itself and is raised again.
     pub(super) fn ceiling(&self, path: usize) -> Option<f64> {
-        let start = self.at_start.get(&path).copied().flatten()?;
+        let start = self.at_start.get(&path)?.as_ref()?.number()?;
         let largest = self.largest.get(&path)?;
         (start > 0.0 && start >= *largest).then_some(start)
     }
 
-    /// The call after which the number fell most often, and how often it did in one call.
-    pub(super) fn waiting(&self, path: usize) -> Option<(&ToolCall, f64)> {
+    /// Whether every episode begins with this.
+    pub(super) fn is_at_start(&self, change: &Change) -> bool {
+        let start = |path: &usize| self.at_start.get(path).and_then(Option::as_ref);
+        match change {
+            Change::Became(path, value) => start(path).is_some_and(|start| start.json().to_string() == *value),
+            Change::Gained(path) => start(path).is_some(),
+            Change::Rose(_) | Change::Fell(_) => false,
+        }
+    }
+
+    /// The call after which the number fell most often where it had its largest value, and how often it did in one call.
+    pub(super) fn waiting(&self, path: usize, ceiling: f64) -> Option<(&ToolCall, f64)> {
         let rate = |tested: &Tested| {
-            f64::from(tested.counts.get(&Change::Fell(path)).copied().unwrap_or(0)) / f64::from(tested.made.max(1))
+            let full = |record: &&Record| {
+                record.before.get(path).and_then(Scalar::number).is_some_and(|number| number >= ceiling)
+            };
+            let (mut made, mut fell) = (0_u32, 0_u32);
+            for record in tested.records.iter().filter(full) {
+                made += 1;
+                fell += u32::from(record.change(&Change::Fell(path)).is_some());
+            }
+            // Once or twice is luck.
+            f64::from(fell) / f64::from(made + 3)
         };
-        let best = self.calls.iter().filter(|tested| tested.made > 4).max_by(|a, b| rate(a).total_cmp(&rate(b)))?;
+        let best = self.calls.iter().max_by(|a, b| rate(a).total_cmp(&rate(b)))?;
         (rate(best) > 0.0).then(|| (&best.call, rate(best)))
     }
 

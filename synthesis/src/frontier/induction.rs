@@ -18,6 +18,8 @@ const NEEDS: usize = 5;
 const MET: usize = 90;
 /// A rule whose call failed so often while its needs were met, and did not work one time in as many, is closed.
 const CONTRADICTED: u32 = 60;
+/// Characters of a text that can be a need.
+const LONGEST: usize = 40;
 /// Times that one waits for a number to fall, at most.
 const WAITS: f64 = 60.0;
 
@@ -57,19 +59,19 @@ pub(super) fn induce(evidence: &Evidence) -> Vec<Known> {
     let mut totals: BTreeMap<&Change, (u32, u64)> = BTreeMap::new();
     for (call, tested) in evidence.calls.iter().enumerate() {
         for (change, count) in &tested.counts {
-            if *count < SEEN || !matters(evidence, change) {
+            let seen = if matches!(change, Change::Rose(_)) { SEEN } else { SEEN + 1 };
+            if *count < seen || !matters(evidence, change) {
                 continue;
             }
             let used = used(evidence, tested, change);
             // A list that gets a member as the agent walks tells where it is. One that gets it for something held is made.
             let made = !used.is_empty();
             let is_walked = match change {
-                Change::Gained(_) => !made,
-                Change::Became(..) => !made && evidence.ambient.contains(change),
+                Change::Gained(_) => !made && evidence.ambient.contains(change),
                 _ => evidence.ambient.contains(change),
             };
             let total = *totals.entry(change).or_insert_with(|| evidence.total(change));
-            if is_walked || (!made && !is_caused(tested, *count, total)) {
+            if is_walked || evidence.is_at_start(change) || (!made && !is_caused(tested, *count, total)) {
                 continue;
             }
             rules.extend(rule(evidence, call, change, used));
@@ -89,7 +91,8 @@ fn matters(evidence: &Evidence, change: &Change) -> bool {
 
 fn is_caused(tested: &Tested, count: u32, (total, steps): (u32, u64)) -> bool {
     let (others, other_steps) = (total - count, steps - tested.steps);
-    let rate = f64::from(count) / tested.steps.max(1) as f64;
+    // One of them may be chance.
+    let rate = f64::from(count.saturating_sub(1)) / tested.steps.max(1) as f64;
     rate >= LIFT * f64::from(others) / other_steps.max(1) as f64
 }
 
@@ -101,6 +104,8 @@ fn used(evidence: &Evidence, tested: &Tested, change: &Change) -> Vec<(usize, f6
         for (change, by) in &record.changes {
             if let Change::Fell(path) = change
                 && evidence.is_counter(*path)
+                // What falls by itself is not used up.
+                && evidence.ceiling(*path).is_none()
             {
                 falls.entry(*path).or_default().push(*by);
             }
@@ -164,7 +169,7 @@ fn rule(evidence: &Evidence, call: usize, change: &Change, used: Vec<(usize, f64
         Change::Fell(_) => return None,
     };
     let waiting = ceiling.and_then(|(at, below)| {
-        let (call, rate) = evidence.waiting(at)?;
+        let (call, rate) = evidence.waiting(at, below)?;
         let times = (2.0 / rate).ceil().clamp(1.0, WAITS) as u32;
         Some(Waiting { path: path(at)?, below, call: call.clone(), times })
     });
@@ -267,6 +272,7 @@ fn common(evidence: &Evidence, worked: &[&Record]) -> Vec<Test> {
                     let least = least.entry(path).or_insert(*number);
                     *least = least.min(*number);
                 }
+                Scalar::Text(text) if text.chars().nth(LONGEST).is_some() => {}
                 Scalar::Bool(_) | Scalar::Text(_) if !value.is_prose() => {
                     let (count, _) =
                         counts.entry((path, value.json().to_string())).or_insert((0, value.clone()));

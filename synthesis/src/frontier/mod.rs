@@ -82,6 +82,7 @@ impl FrontierExplorer<'_> {
             recalled: known.len(),
             known,
             tried: BTreeMap::new(),
+            features: BTreeMap::new(),
             pursued: BTreeMap::new(),
             way: Way::default(),
             calls: 0,
@@ -107,16 +108,15 @@ struct Frontier<'a> {
     /// How many of them come from earlier stages, before the first review.
     recalled: usize,
     /// How often each call was made in states with each feature.
-    tried: BTreeMap<(usize, Factor), u32>,
+    tried: BTreeMap<(usize, usize), u32>,
+    /// The numbers of the features.
+    features: BTreeMap<(usize, String), usize>,
     /// How often each change was pursued.
     pursued: BTreeMap<Change, u32>,
     way: Way,
     calls: u64,
     episodes: u64,
 }
-
-/// A feature of a state that may matter for what a call does.
-type Factor = (usize, String);
 
 /// What an episode is about to do.
 enum Aim {
@@ -225,15 +225,15 @@ impl Frontier<'_> {
 
     /// One of the options, rather one that was seldom made in states like this one.
     fn seldom(&mut self, state: &Features, options: &[usize]) -> Option<usize> {
-        let factors = self.factors(state);
+        let features = self.features(state);
         let weights: Vec<f64> = options
             .iter()
             .map(|call| {
-                let new = |factor: &Factor| {
-                    let times = self.tried.get(&(*call, factor.clone())).copied().unwrap_or(0);
+                let new = |feature: &usize| {
+                    let times = self.tried.get(&(*call, *feature)).copied().unwrap_or(0);
                     1.0 / f64::from(1 + times)
                 };
-                let novelty: f64 = factors.iter().map(new).sum::<f64>() + 0.01;
+                let novelty: f64 = features.iter().map(new).sum::<f64>() + 0.01;
                 let tested = &self.evidence.calls[*call];
                 // What never did anything may lack something; what only moves is known.
                 let promise = if tested.counts.is_empty() {
@@ -266,8 +266,9 @@ impl Frontier<'_> {
         (0..weights.len()).rev().find(positive)
     }
 
-    fn factors(&self, state: &Features) -> Vec<Factor> {
-        let factor = |(path, value): (usize, &Scalar)| match value {
+    /// The features of a state that may matter for what a call does.
+    fn features(&mut self, state: &Features) -> Vec<usize> {
+        let feature = |(path, value): (usize, &Scalar)| match value {
             Scalar::Number(number) if self.evidence.is_counter(path) && *number > 0.0 => {
                 Some((path, number.min(COUNTED).floor().to_string()))
             }
@@ -275,12 +276,17 @@ impl Frontier<'_> {
             Scalar::Bool(_) | Scalar::Text(_) if value.is_prose() => None,
             Scalar::Bool(_) | Scalar::Text(_) => Some((path, value.json().to_string())),
         };
-        state.iter().filter_map(factor).collect()
+        let found: Vec<(usize, String)> = state.iter().filter_map(feature).collect();
+        let number = |feature| {
+            let next = self.features.len();
+            *self.features.entry(feature).or_insert(next)
+        };
+        found.into_iter().map(number).collect()
     }
 
     fn note(&mut self, call: usize, state: &Features) {
-        for factor in self.factors(state) {
-            *self.tried.entry((call, factor)).or_default() += 1;
+        for feature in self.features(state) {
+            *self.tried.entry((call, feature)).or_default() += 1;
         }
     }
 
