@@ -104,6 +104,14 @@ pub struct RunConfig {
     /// Default: an agent file has these values; a run without the table does not explore.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub explore: Option<ExplorationConfig>,
+    /// How the agent finds out, while it runs, what can be done in a world that documents nothing, and how: in at most so many
+    /// `stages` (4), each of so many `calls` (10000) in practice worlds, at most so many in one episode (`episode_calls`, 300).
+    /// At most so many `tasks` (40) are made of what is found out, each with a recipe that `follow_recipes` can follow. A stage
+    /// begins when no skill can be learned now. The values in brackets are for absent keys.
+    ///
+    /// Default: not while the agent runs; in a world that documents no tasks `[discover]` looks around before it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub discovery: Option<DiscoveryConfig>,
     /// How skills are written, tried and run.
     pub actor: ActorConfig,
     /// How reflexes are written and tried.
@@ -155,6 +163,26 @@ pub struct ExplorationConfig {
 impl Default for ExplorationConfig {
     fn default() -> Self {
         Self { episodes: 200, actions: 5, successes: 4 }
+    }
+}
+
+/// The extent of finding out what can be done in a world, while the agent runs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct DiscoveryConfig {
+    /// Stages at most; 0 turns this off.
+    pub stages: u32,
+    /// Calls in one stage.
+    pub calls: u64,
+    /// Calls in one practice episode at most.
+    pub episode_calls: u32,
+    /// Tasks at most.
+    pub tasks: usize,
+}
+
+impl Default for DiscoveryConfig {
+    fn default() -> Self {
+        Self { stages: 4, calls: 10_000, episode_calls: 300, tasks: 40 }
     }
 }
 
@@ -424,6 +452,7 @@ impl Default for RunConfig {
             actor: ActorConfig::default(),
             reflexes: None,
             explore: None,
+            discovery: None,
             consolidation: None,
             stuck: None,
         }

@@ -20,12 +20,12 @@ pub mod log;
 mod model;
 
 pub use config::{
-    ActorConfig, Budgets, CORE_RULES, ConsolidationConfig, ExplorationConfig, FrameRate, Prices,
-    ReflexConfig, RunConfig, Sense, SettingOutOfRange, StuckConfig, ToolUse,
+    ActorConfig, Budgets, CORE_RULES, ConsolidationConfig, DiscoveryConfig, ExplorationConfig, FrameRate,
+    Prices, ReflexConfig, RunConfig, Sense, SettingOutOfRange, StuckConfig, ToolUse,
 };
 pub use core::curriculum::{Curriculum, Proposal, Situation, TaskRecord};
 pub use core::goals::{GoalMeaning, GoalQuestion};
-pub use core::planner::{Planner, Total, held};
+pub use core::planner::{Planner, Total};
 pub use core::{Core, Totals, seeds};
 pub use driver::{
     Approval, Approver, Clock, DriveError, Driver, DriverDeps, ExecutorError, Journal, JournalError,

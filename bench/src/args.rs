@@ -185,6 +185,11 @@ pub struct Crafter {
     #[arg(long)]
     pub no_reflex: bool,
 
+    /// With everything that is written down about the game removed (`crafter?documented=false`): no tasks, recipes, examples,
+    /// descriptions, rewards or hand-written reflex. The achievements are counted outside of the agent's sight.
+    #[arg(long, conflicts_with_all = ["random_policy", "compare_memory"])]
+    pub undocumented: bool,
+
     /// Without the controller's choice: the curriculum's first proposal is taken.
     #[arg(long)]
     pub no_deliberation: bool,

@@ -148,7 +148,7 @@ pub fn of_log(registry: &EnvironmentRegistry, spec: &EnvironmentSpec) -> Box<dyn
 
 /// The reflexes that come with an environment, in order of priority.
 pub fn reflexes(registry: &EnvironmentRegistry, name: &str) -> Vec<ReflexSource> {
-    let sources = registry.get(name).map_or(&[][..], |provider| provider.reflexes());
+    let sources = registry.get(name).map_or(&[][..], |provider| provider.reflexes(name));
     sources
         .iter()
         .map(|&(name, source)| ReflexSource { name: name.to_owned(), source: source.to_owned() })

@@ -1,6 +1,7 @@
 //! Before a run: looking around in the world, what goals in words mean there, and the tasks that were discovered.
 
 use crate::agent_file::{AgentFile, Discover, Goal};
+use crate::beliefs;
 use crate::error::{Failure, Kind};
 use crate::output;
 use crate::progress::Progress;
@@ -8,6 +9,7 @@ use crate::session::{sandbox, stop_on_ctrl_c};
 use anyhow::{Context as _, Result};
 use sojourn_controller::{Cancel, Controller};
 use sojourn_core::{DriveError, GoalMeaning, GoalQuestion, Observer, Planner, SurveyPlan, seeds, survey};
+use sojourn_memory::Store;
 use sojourn_sandbox::Sandbox;
 use sojourn_skills::LibraryState;
 use sojourn_synthesis::Survey;
@@ -175,12 +177,21 @@ pub async fn prepare(
     scout: &Scout<'_>,
     mut environment: Box<dyn Environment>,
     library: &LibraryState,
+    store: &Store,
     controller: &dyn Controller,
 ) -> Result<Prepared> {
     let agent = scout.agent;
+    let documented = environment.spec().documents_tasks();
+    if !documented && agent.goals.is_empty() && agent.discover.tasks > 0 {
+        if let Some(found) = beliefs::of_world(store, &environment.spec().name).await? {
+            environment = beliefs::with(environment, found.tasks, found.recipes);
+        }
+    }
+    let later = agent.run.discovery.as_ref().is_some_and(|discovery| discovery.stages > 0);
     let spec = environment.spec().clone();
     let in_words = agent.goals.iter().any(|goal| goal.condition.is_none());
-    let discovers = !spec.documents_tasks() && agent.goals.is_empty() && agent.discover.tasks > 0;
+    // A run that finds out while it runs needs no look around before.
+    let discovers = !documented && agent.goals.is_empty() && agent.discover.tasks > 0 && !later;
     let (mut notes, mut only) = (Vec::new(), Vec::new());
     let mut seen = Survey::default();
     let looks = agent.discover.episodes > 0;

@@ -8,6 +8,7 @@
 
 pub mod agent_file;
 mod approver;
+pub mod beliefs;
 mod commands;
 mod completing;
 pub mod duration;

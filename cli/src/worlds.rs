@@ -92,7 +92,7 @@ mod tests {
             "a toy"
         }
 
-        fn in_process(&self) -> Option<Box<dyn Environment>> {
+        fn in_process(&self, _name: &str) -> Option<Box<dyn Environment>> {
             let spec = serde_json::json!({
                 "name": "toy", "version": "", "deterministic": true, "about": "", "tools": [], "actions": [], "tasks": [],
                 "recipes": [], "examples": [], "vitals": [],

@@ -81,6 +81,7 @@ impl Scope {
         match effect {
             Effect::Act { call, .. } | Effect::CallTool { call, .. } => self.act = Some(call.name.clone()),
             Effect::ObserveStarts { task, .. } => self.about = Some(task.clone()),
+            Effect::Discover { .. } => self.about = None,
             Effect::Explore { plan } => self.about = Some(plan.task.clone()),
             Effect::TryCandidates { plan } => self.about = Some(plan.task.clone()),
             Effect::TryReflexes { plan } => self.about = Some(plan.name.clone()),
@@ -155,6 +156,7 @@ pub fn is_error(record: &LogRecord) -> bool {
             | Event::Recalled { .. }
             | Event::StartsObserved { .. }
             | Event::Explored { .. }
+            | Event::Discovered { .. }
             | Event::OutOfTime {}
             | Event::ControllerAnswered { .. } => false,
         },

@@ -15,6 +15,9 @@
 //!
 //! * `discovery/` plays without a goal and tells what calls change: fields, effects, and the tasks that can be made of them.
 //!
+//! * `frontier/` goes on where effects need other effects before them: rules of what a call needs and brings about, by which it gets to
+//!   where more can be found out.
+//!
 //! The crate knows no model and no particular environment. An environment declares in its
 //! [`ExplorationSpec`](sojourn_tools::ExplorationSpec) which tools may be called at random, and which fields of its state describe
 //! elements. A state is read as a [`UiState`] once, at the border.
@@ -76,7 +79,7 @@
 //!
 //!     async fn call(&mut self, call: &ToolCall, _max_steps: u32) -> Result<CallResult, Self::Error> {
 //!         self.open(call.args["door"].as_str().unwrap_or_default());
-//!         Ok(CallResult { state: self.0.lock().unwrap().clone(), reward: 0.0, succeeded: true, ended: false })
+//!         Ok(CallResult { state: self.0.lock().unwrap().clone(), reward: 0.0, succeeded: true, ended: false, steps: 1 })
 //!     }
 //!
 //!     async fn run(&mut self, seed: u64, program: &Program, _granted: &[String], _max_steps: u32)
@@ -157,6 +160,7 @@ mod discovery;
 mod exploration;
 #[cfg(test)]
 mod fixtures;
+mod frontier;
 mod javascript;
 mod plan;
 mod play;
@@ -167,6 +171,7 @@ mod world;
 
 pub use discovery::{Change, Effect, FieldKind, StateField, Survey, identifier};
 pub use exploration::Explorer;
+pub use frontier::{Beliefs, DiscoveryPlan, Documentation, FrontierExplorer, Rule, Use};
 pub use plan::{DemonstratedCall, Demonstration, ExplorationPlan, Findings, QUIET_EPISODES};
 pub use play::StateExplorer;
 pub use recipe::{PlannedItem, RecipePlan};

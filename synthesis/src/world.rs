@@ -47,6 +47,8 @@ pub struct CallResult {
     pub succeeded: bool,
     /// Whether the episode ended.
     pub ended: bool,
+    /// The environment steps that it took.
+    pub steps: u32,
 }
 
 /// The states around a run of a program.

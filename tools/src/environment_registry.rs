@@ -52,14 +52,16 @@ pub trait EnvironmentProvider: Send + Sync {
         format!("environment = {name:?}\n")
     }
 
-    /// The reflexes of that agent file, in order of priority.
-    fn reflexes(&self) -> &'static [BuiltInReflex] {
+    /// The reflexes of the agent file of `name`, in order of priority.
+    fn reflexes(&self, name: &str) -> &'static [BuiltInReflex] {
+        let _ = name;
         &[]
     }
 
-    /// A new environment that needs neither files nor other programs. A replay executes it again; with `None` a replay
+    /// A new environment `name` that needs neither files nor other programs. A replay executes it again; with `None` a replay
     /// reads the observations from the log.
-    fn in_process(&self) -> Option<Box<dyn Environment>> {
+    fn in_process(&self, name: &str) -> Option<Box<dyn Environment>> {
+        let _ = name;
         None
     }
 
@@ -67,7 +69,7 @@ pub trait EnvironmentProvider: Send + Sync {
     /// only if the user gave it, not where an imported skill has it. By default true for all that is not
     /// [`in_process`](Self::in_process).
     fn name_chooses_code(&self) -> bool {
-        self.in_process().is_none()
+        self.in_process(self.name()).is_none()
     }
 
     /// Whether the environment can be opened on this machine.
@@ -285,7 +287,7 @@ impl EnvironmentRegistry {
 
     /// A new environment of that name, if a replay can execute it again.
     pub fn in_process(&self, name: &str) -> Option<Box<dyn Environment>> {
-        self.get(name)?.in_process()
+        self.get(name)?.in_process(name)
     }
 
     fn unknown(&self, name: &str) -> EnvironmentUnavailable {

@@ -43,15 +43,22 @@ impl WithGoals {
         Box::new(Self { inner, spec, goals, first: None, reached: BTreeSet::new() })
     }
 
-    /// `inner` with the tasks that a recorded specification has and `inner` does not document.
+    /// `inner` with the tasks that a recorded specification has and `inner` does not document, and with its learned recipes. Tasks
+    /// with a learned recipe are never unlocked: the agent sees for itself when they are done.
     pub fn as_recorded(inner: Box<dyn Environment>, recorded: &EnvironmentSpec) -> Box<dyn Environment> {
         let own: BTreeSet<String> = inner.spec().tasks.iter().map(|task| task.name.clone()).collect();
-        let goals: Vec<TaskSpec> =
-            recorded.tasks.iter().filter(|task| !own.contains(&task.name)).cloned().collect();
-        if goals.is_empty() {
+        let others = || recorded.tasks.iter().filter(|task| !own.contains(&task.name));
+        if others().next().is_none() {
             return inner;
         }
-        let spec = EnvironmentSpec { tasks: recorded.tasks.clone(), ..inner.spec().clone() };
+        let learned = || {
+            let recipes = recorded.recipes.iter().filter(|recipe| recipe.evidence.is_some());
+            recipes.filter(|recipe| !own.contains(&recipe.task))
+        };
+        let is_learned = |task: &TaskSpec| learned().any(|recipe| recipe.task == task.name);
+        let goals: Vec<TaskSpec> = others().filter(|task| !is_learned(task)).cloned().collect();
+        let mut spec = EnvironmentSpec { tasks: recorded.tasks.clone(), ..inner.spec().clone() };
+        spec.recipes.extend(learned().cloned());
         Box::new(Self { inner, spec, goals, first: None, reached: BTreeSet::new() })
     }
 

@@ -106,8 +106,8 @@ pub use sojourn_tools_macros::tool;
 pub use source::{FixedSource, ToolSource};
 pub use sources::{SourceError, SourceSettings};
 pub use spec::{
-    Effects, Example, Ingredient, Parameter, ParameterKind, Recipe, ResidueClass, ResultKind, TaskSpec,
-    ToolSpec, arguments_schema, function_head, recipes_by_task, signature, with_defaults,
+    Effects, Evidence, Example, Ingredient, Parameter, ParameterKind, Recipe, ResidueClass, ResultKind,
+    TaskSpec, ToolSpec, Waiting, arguments_schema, function_head, recipes_by_task, signature, with_defaults,
 };
 pub use tool::{
     CallContext, CallProgress, FailureKind, Need, Tool, ToolCall, ToolError, ToolOutcome, as_javascript,

@@ -1,6 +1,7 @@
-use crate::Condition;
+use crate::{Condition, ToolCall};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value, json};
+use sojourn_primitives::JsonPointer;
 use std::collections::BTreeMap;
 
 /// Description of a tool for the controller and the skills.
@@ -246,6 +247,37 @@ pub struct Recipe {
     /// Further documentation: "a cow moves and needs several hits".
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
+    /// Where the state counts the items; `None` for `/inventory`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held_at: Option<JsonPointer>,
+    /// How the goal's number gets below its largest value, where it has that at first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waiting: Option<Waiting>,
+    /// What the recipe rests on, where it was learned. `None` where the world documents it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub evidence: Option<Evidence>,
+}
+
+/// Calls that a learned recipe rests on, all made while its requirements were met.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Evidence {
+    /// Those that brought the effect about.
+    pub worked: u32,
+    /// Those that did not.
+    pub failed: u32,
+}
+
+/// A number that is at its largest value at first, so that nothing can raise it, and falls by itself.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Waiting {
+    /// Location of the number.
+    pub path: JsonPointer,
+    /// The largest value. The task can be done while the number is below it.
+    pub below: f64,
+    /// A call after which the number falls, sooner or later.
+    pub call: ToolCall,
+    /// How often the call was needed, at most.
+    pub times: u32,
 }
 
 /// A number of one item.

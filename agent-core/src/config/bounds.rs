@@ -1,6 +1,6 @@
 //! Bounds of settings. An imported log brings its own settings, and a replay practises by them.
 
-use super::{ActorConfig, ConsolidationConfig, ExplorationConfig, ReflexConfig, RunConfig};
+use super::{ActorConfig, ConsolidationConfig, DiscoveryConfig, ExplorationConfig, ReflexConfig, RunConfig};
 use sojourn_sandbox::Limits;
 use std::time::Duration;
 
@@ -28,6 +28,12 @@ impl RunConfig {
             at_most("run.explore.episodes", episodes, 100_000)?;
             at_most("run.explore.actions", actions, 10_000)?;
             at_most("run.explore.successes", successes, 10_000)?;
+        }
+        if let Some(DiscoveryConfig { stages, calls, episode_calls, tasks }) = self.discovery {
+            at_most("run.discovery.stages", stages, 1000)?;
+            at_most("run.discovery.calls", calls, 10_000_000)?;
+            at_most("run.discovery.episode_calls", episode_calls, 100_000)?;
+            at_most("run.discovery.tasks", tasks, 1000)?;
         }
         if let Some(ReflexConfig {
             candidates, rounds, screening, confirming, steps, attempts, most, ..

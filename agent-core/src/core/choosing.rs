@@ -24,6 +24,12 @@ impl Core {
     /// Asks the curriculum for proposals, and the controller for a choice where there is one to make.
     pub(super) fn propose(&mut self) -> Vec<Effect> {
         let mut proposals = self.proposals();
+        if self.may_discover() && !proposals.iter().any(|proposal| matches!(proposal, Proposal::Learn(_))) {
+            return self.discover();
+        }
+        if let Some(call) = self.wait(&proposals) {
+            return self.act(call);
+        }
         if proposals.is_empty()
             && self.config.repeat_tasks
             && self.episode.repeated_at != Some(self.episode.steps)
@@ -152,7 +158,9 @@ impl Core {
             seed: self.episode.seed,
             in_order: self.config.rules >= 3,
         };
-        self.curriculum.proposals(&situation, OPTIONS)
+        let mut proposals = self.curriculum.proposals(&situation, OPTIONS);
+        proposals.retain(|proposal| !matches!(proposal, Proposal::Do(task) if self.must_wait(task)));
+        proposals
     }
 
     /// Asks the controller for a choice. `tools` are names of the tools that fit best, where there are too many to offer all.

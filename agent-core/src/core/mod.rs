@@ -14,6 +14,7 @@ mod choosing;
 mod consolidating;
 mod consulting;
 pub mod curriculum;
+mod discovering;
 mod episodes;
 pub mod goals;
 mod guard;
@@ -36,6 +37,7 @@ use crate::model::{Effect, Event, FinishReason, Moment, RunOrigin};
 use consolidating::Experiences;
 use consulting::Consultations;
 use curriculum::Curriculum;
+use discovering::Discoveries;
 use guard::Guard;
 use planner::Planner;
 use sojourn_memory::{EventSeq, MemoryId};
@@ -63,6 +65,8 @@ pub struct Core {
     totals: Totals,
     /// Number of requests to the controller; each request draws its own seed from it.
     requests: u64,
+    /// What the run found out about its world.
+    discoveries: Discoveries,
     /// Number of random explorations; each one draws its own worlds from it.
     explorations: u64,
     /// Failures of the controller in a row.
@@ -114,6 +118,7 @@ impl Core {
         Self {
             config,
             planner: Planner::new(&spec),
+            discoveries: Discoveries::before(&spec),
             spec,
             curriculum: Curriculum::default(),
             library,
@@ -182,6 +187,7 @@ impl Core {
             (Phase::Resetting, Event::EpisodeStarted { observation, .. }) => {
                 self.curriculum.episode_started();
                 self.consultations.episode_started();
+                self.episode.first.clone_from(&observation.state);
                 self.episode.observation = observation;
                 self.decide()
             }
@@ -203,6 +209,9 @@ impl Core {
             (Phase::ChoosingAction, Event::ControllerAnswered { reply }) => self.action_chosen(&reply),
             (Phase::Exploring(draft), Event::Explored { demonstrations, programs }) => {
                 self.explored(draft, &demonstrations, programs)
+            }
+            (Phase::Discovering, Event::Discovered { beliefs, tasks, recipes }) => {
+                self.discovered(beliefs, tasks, recipes)
             }
             (Phase::Surveying(draft), Event::StartsObserved { seen }) => self.surveyed(draft, seen),
             (Phase::Preparing(draft), Event::Recalled { memories, tools }) => {

@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// The knowledge of one environment, indexed for planning.
 ///
-/// Items are counted at `/inventory/<item>` of the observation's state.
+/// Items are counted at `/inventory/<item>` of the observation's state, unless a recipe says where else.
 #[derive(Debug, Clone)]
 pub struct Planner {
     tasks: BTreeMap<String, TaskSpec>,
@@ -20,6 +20,8 @@ pub struct Planner {
     recipes: BTreeMap<String, Recipe>,
     /// The task that provides an item or a thing.
     providers: BTreeMap<String, String>,
+    /// Where the state counts items.
+    held_at: JsonPointer,
     /// The world's words in the lines that are made of this knowledge.
     words: Words,
     /// How prompts show the world's texts.
@@ -50,7 +52,9 @@ impl Planner {
                 providers.entry(made.item.clone()).or_insert_with(|| recipe.task.clone());
             }
         }
-        Self { tasks, places, recipes, providers, words: Words::of(spec), world_text: WorldText::of(spec) }
+        let held_at = spec.recipes.iter().find_map(|recipe| recipe.held_at.clone());
+        let held_at = held_at.unwrap_or_else(|| JsonPointer::of(["inventory"]));
+        Self { tasks, places, recipes, providers, held_at, words: Words::of(spec), world_text: WorldText::of(spec) }
     }
 
     /// The world's words in prompts.
@@ -150,9 +154,13 @@ impl Planner {
 
     /// Counters of what `task` provides.
     fn counters(&self, task: &str) -> BTreeSet<JsonPointer> {
-        let goal = self.tasks.get(task).map(|task| task.goal.paths()).unwrap_or_default();
+        let learned = self.recipes.get(task).is_some_and(|recipe| recipe.evidence.is_some());
+        let counts = |goal: &Condition| !learned || matches!(goal, Condition::Increased { .. });
+        // What a learned recipe brings about need not be a number, and a list changes as one walks.
+        let goal = self.tasks.get(task).map(|task| &task.goal).filter(|goal| counts(goal));
+        let goal = goal.map(Condition::paths).unwrap_or_default();
         let made = self.recipes.get(task).map(|recipe| recipe.provides.as_slice()).unwrap_or_default();
-        let items = made.iter().map(|made| JsonPointer::of(["inventory", &made.item]));
+        let items = made.iter().map(|made| self.held_at(&made.item));
         goal.into_iter().cloned().chain(items).collect()
     }
 
@@ -183,7 +191,7 @@ impl Planner {
                 continue;
             }
             let Some(recipe) = self.recipes.get(task) else { continue };
-            let tools = recipe.tools.iter().filter(|item| held(state, item) == 0);
+            let tools = recipe.tools.iter().filter(|item| self.held(state, item) == 0);
             let tools = tools.filter_map(|item| self.provider(item));
             // The ingredients' own providers may need tools as well.
             let ingredients = recipe.consumes.iter().map(|i| &i.item).chain(&recipe.nearby);
@@ -215,16 +223,21 @@ impl Planner {
         totals
     }
 
+    /// Where the state counts an item.
+    pub(in crate::core) fn held_at(&self, item: &str) -> JsonPointer {
+        self.held_at.join(item)
+    }
+
+    /// The number of an item that is held.
+    pub fn held(&self, state: &Value, item: &str) -> u64 {
+        self.held_at(item).find(state).and_then(Value::as_u64).unwrap_or(0)
+    }
+
     /// The name of the parameter that says how many, if the task has one.
     pub fn count_parameter<'a>(&self, task: &'a TaskSpec) -> Option<&'a str> {
         let is_count = |kind: &ParameterKind| matches!(kind, ParameterKind::Integer { .. });
         task.parameters.iter().find(|p| is_count(&p.kind)).map(|p| p.name.as_str())
     }
-}
-
-/// The number of `item` at `/inventory/<item>` of the state.
-pub fn held(state: &Value, item: &str) -> u64 {
-    state.pointer("/inventory").and_then(|inventory| inventory.get(item)).and_then(Value::as_u64).unwrap_or(0)
 }
 
 fn add(totals: &mut Vec<Total>, item: &str, count: u32, what: &str) {

@@ -32,6 +32,8 @@ pub(super) enum Phase {
     ChoosingAction,
     /// The result of random exploration for a task.
     Exploring(Draft),
+    /// What can be done in the world.
+    Discovering,
     /// First observations of other episodes of a task.
     Surveying(Draft),
     /// Lessons and tools for writing a skill.
@@ -66,6 +68,7 @@ impl Phase {
                 self,
                 Self::Acting { .. }
                     | Self::Exploring(_)
+                    | Self::Discovering
                     | Self::Surveying(_)
                     | Self::Trying(_)
                     | Self::Retesting { .. }
@@ -96,6 +99,8 @@ impl Phase {
 pub(super) struct Episode {
     pub index: u64,
     pub seed: u64,
+    /// The first state.
+    pub first: Value,
     /// The latest observation.
     pub observation: Observation,
     /// The picture of the same moment, once it was asked for.
@@ -110,6 +115,8 @@ pub(super) struct Episode {
     pub plan: VecDeque<ToolCall>,
     /// `steps` at the last time that all tasks became available again (`repeat_tasks`).
     pub repeated_at: Option<u64>,
+    /// Calls that only waited for a number to fall.
+    pub waits: u32,
     /// Whether no episode is under way.
     pub over: bool,
 }
@@ -120,6 +127,7 @@ impl Episode {
         Self {
             index: 0,
             seed: 0,
+            first: Value::Null,
             observation: Observation::new("", Value::Null),
             look: None,
             done: BTreeSet::new(),
@@ -127,6 +135,7 @@ impl Episode {
             steps: 0,
             plan: VecDeque::new(),
             repeated_at: None,
+            waits: 0,
             over: true,
         }
     }
@@ -140,6 +149,7 @@ impl Episode {
         self.plan.clear();
         self.steps = 0;
         self.repeated_at = None;
+        self.waits = 0;
         self.over = false;
     }
 }

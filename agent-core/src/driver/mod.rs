@@ -365,6 +365,7 @@ impl Driver {
                 Effect::Act { call, max_steps } => return self.act(&call, max_steps).await,
                 Effect::ObserveStarts { task, seeds } => return self.observe_starts(&task, &seeds).await,
                 Effect::Explore { plan } => return self.explore(&plan).await,
+                Effect::Discover { plan } => return self.discover(&plan).await,
                 Effect::TryCandidates { plan } => return self.try_candidates(&plan).await,
                 Effect::RetestSkills { skills } => return self.retest_skills(&skills).await,
                 Effect::TryReflexes { plan } => return self.try_reflexes(&plan).await,

@@ -8,7 +8,7 @@ use super::declare::log_records;
 use super::{Payload, tagged};
 use crate::config::{Budgets, RunConfig};
 use crate::model::{
-    ActReport, CandidateTrial, Demonstration, Edit, ExplorationPlan, FinishReason, Milestone, NewLesson,
+    ActReport, Beliefs, CandidateTrial, Demonstration, DiscoveryPlan, Edit, ExplorationPlan, FinishReason, Milestone, NewLesson,
     Purpose, Recalled, ReflexCandidateTrial, ReflexTrialPlan, SkillRetest, Started, StepRecord, ToolDecision,
     TrialPlan,
 };
@@ -17,7 +17,7 @@ use serde_json::Value;
 use sojourn_controller::{ModelInfo, Reply, Request};
 use sojourn_memory::{ForkPoint, MemoryId, RunId};
 use sojourn_skills::{LibraryEvent, SkillId};
-use sojourn_tools::{Media, Observation, PolicyFile, ToolCall, ToolOutcome, ToolSpec};
+use sojourn_tools::{Media, Observation, PolicyFile, Recipe, TaskSpec, ToolCall, ToolOutcome, ToolSpec};
 use std::collections::BTreeMap;
 
 log_records! {
@@ -68,6 +68,11 @@ log_records! {
         "explore" => Explore {
             /// The task, the seeds and the limits.
             plan: ExplorationPlan,
+        },
+        /// Find out in practice worlds what can be done, and how. Answered by `discovered`.
+        "discover" => Discover {
+            /// The seeds, the limits, and what is believed so far.
+            plan: DiscoveryPlan,
         },
         /// Try candidates for a skill in practice worlds. Answered by `candidates_tried`.
         "try_candidates" => TryCandidates {
@@ -185,6 +190,15 @@ log_records! {
             demonstrations: Vec<Demonstration>,
             /// JavaScript programs that reached the goal in other worlds, the most successful first.
             programs: Vec<String>,
+        },
+        /// A stage of finding out what can be done is over.
+        "discovered" => Discovered {
+            /// What is believed of the world by now, with the evidence.
+            beliefs: Beliefs,
+            /// The tasks that are made of it.
+            tasks: Vec<TaskSpec>,
+            /// A recipe for each of them.
+            recipes: Vec<Recipe>,
         },
         /// Candidates for a skill were tried.
         "candidates_tried" => CandidatesTried {

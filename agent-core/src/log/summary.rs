@@ -138,6 +138,9 @@ fn effect_line(effect: &Effect) -> String {
         Effect::ObserveStarts { task, seeds } => {
             format!("observe the starts of {} of {task}", counted(seeds.len(), "other episode"))
         }
+        Effect::Discover { plan } => {
+            format!("find out what can be done, in {}", counted(plan.calls, "call"))
+        }
         Effect::Explore { plan } => {
             format!("explore {} of {}", counted(plan.seeds.len(), "episode"), plan.task)
         }
@@ -232,6 +235,12 @@ fn event_line(event: &Event) -> String {
                 ),
             }
         }
+        Event::Discovered { beliefs, tasks, .. } => format!(
+            "{} after {}: {}",
+            counted(tasks.len(), "task"),
+            counted(beliefs.calls, "call"),
+            short(&tasks.iter().map(|task| task.name.as_str()).collect::<Vec<_>>().join(", "))
+        ),
         Event::CandidatesTried { trials } => {
             let passes = trials.iter().map(|trial| match trial.compile_error {
                 Some(_) => "does not compile".to_owned(),

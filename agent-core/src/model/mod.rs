@@ -18,7 +18,7 @@ pub use milestone::{FinishReason, Milestone};
 pub use purpose::Purpose;
 pub use report::{ActReport, CallTrace, Failure, Moment, SkillUse, Unlocked};
 pub use sojourn_synthesis::{
-    DemonstratedCall, Demonstration, ElementId, ExplorationPlan, UiElement, UiState,
+    Beliefs, DemonstratedCall, Demonstration, DiscoveryPlan, ElementId, ExplorationPlan, UiElement, UiState,
 };
 pub use sojourn_tools::as_javascript;
 pub use started::{LOG_VERSION, ReflexSource, RunOrigin, Started};

@@ -174,6 +174,7 @@ fn answered(effect: &Effect) -> bool {
             | Effect::AskController { .. }
             | Effect::ObserveStarts { .. }
             | Effect::Explore { .. }
+            | Effect::Discover { .. }
             | Effect::TryCandidates { .. }
             | Effect::TryReflexes { .. }
             | Effect::Act { .. }

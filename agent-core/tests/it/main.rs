@@ -8,6 +8,7 @@
 
 mod clocks;
 mod core_laws;
+mod discovering;
 mod frames;
 mod layers;
 mod lessons;

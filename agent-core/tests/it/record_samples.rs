@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 use sojourn_controller::{Completion, Constraint, Finish, Message, ModelInfo, Reply, Request, Timing, Usage};
 use sojourn_core::{
-    ActReport, ControlRecord, Demonstration, Edit, Effect, Event, ExplorationPlan, FinishReason, ForkChanges,
+    ActReport, Beliefs, ControlRecord, Demonstration, DiscoveryPlan, Edit, Effect, Event, ExplorationPlan, FinishReason, ForkChanges,
     LessonKind, LogRecord, Milestone, NewLesson, Payload as _, Purpose, Recalled, ReflexTrialPlan, RunConfig,
     RunOrigin, SkillEvent, StepRecord, ToolDecision, TrialPlan,
 };
@@ -72,6 +72,16 @@ fn decision() -> LogRecord {
     }))
 }
 
+fn beliefs() -> Beliefs {
+    let path = sojourn_primitives::JsonPointer::of(["inventory", "rope"]);
+    let rule = serde_json::from_value(serde_json::json!({
+        "effect": {"effect": "rises", "path": path, "by": 1.0}, "call": call(),
+        "needs": [{"at_least": {"path": "/inventory/reed", "value": 2.0}}], "uses": [{"path": "/inventory/reed", "by": 2.0}],
+        "evidence": {"worked": 3, "failed": 1}, "unmet": 5,
+    }));
+    Beliefs { calls: 100, episodes: 2, rules: vec![rule.unwrap()] }
+}
+
 fn effects() -> Vec<Effect> {
     let constraint = Constraint::choice(["collect_wood", "drink"]);
     vec![
@@ -93,6 +103,16 @@ fn effects() -> Vec<Effect> {
                 successes: 2,
                 known_skills: vec!["drink".into()],
                 quiet: None,
+            },
+        },
+        Effect::Discover {
+            plan: DiscoveryPlan {
+                seeds: vec![1, 2],
+                calls: 100,
+                episode_calls: 50,
+                steps: 40,
+                tasks: 4,
+                beliefs: beliefs(),
             },
         },
         Effect::TryCandidates {
@@ -165,6 +185,11 @@ fn events() -> Vec<Event> {
         Event::ControllerAnswered { reply: Reply::new(vec![answer], Usage::default(), Timing::default()) },
         Event::ControllerFailed { error: "no  answer\n".into() },
         Event::StartsObserved { seen: vec!["Order three pears.\nThe page is open.".into()] },
+        Event::Discovered {
+            beliefs: beliefs(),
+            tasks: beliefs().documentation(4).tasks,
+            recipes: beliefs().documentation(4).recipes,
+        },
         Event::Explored {
             demonstrations: vec![Demonstration { seed: 1, steps: Vec::new() }],
             programs: vec!["function order() {}".into()],

@@ -107,6 +107,7 @@ fn a_world_that_must_not_be_practised_in_is_acted_in_step_by_step() {
         matches!(
             effect,
             Effect::Explore { .. }
+                | Effect::Discover { .. }
                 | Effect::ObserveStarts { .. }
                 | Effect::TryCandidates { .. }
                 | Effect::RetestSkills { .. }

@@ -4,7 +4,8 @@ use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 use sojourn_controller::{Completion, Finish, Reply, Timing, Usage};
 use sojourn_core::{
-    ActReport, CandidateTrial, Core, DemonstratedCall, Demonstration, Effect, Event, ExplorationPlan, Moment,
+    ActReport, CandidateTrial, Core, DemonstratedCall, Demonstration, DiscoveryPlan, Effect, Event,
+    ExplorationPlan, Moment,
     Recalled, ReflexCandidateTrial, ReflexTrialPlan, RunConfig, RunOrigin, SkillUse, TrialPlan, UiState,
     Unlocked,
 };
@@ -77,6 +78,20 @@ fn explored(plan: &ExplorationPlan, whim: &Whim) -> Event {
         demonstrations: plan.seeds.iter().take(enough).map(one).collect(),
         programs: vec![program; enough.min(1)],
     }
+}
+
+/// The result of a stage of discovery: nothing, or a task with a recipe that rests on so many calls.
+fn discovered(plan: &DiscoveryPlan, whim: &Whim) -> Event {
+    let rule = json!({
+        "effect": {"effect": "rises", "path": "/inventory/moss", "by": 1}, "call": {"name": "interact", "args": {}},
+        "needs": [{"equals": {"path": "/facing", "value": "rock"}}], "evidence": {"worked": whim.choice, "failed": 1}, "unmet": 2,
+    });
+    let mut beliefs = plan.beliefs.clone();
+    if whim.lucky {
+        beliefs.rules = vec![serde_json::from_value(rule).unwrap()];
+    }
+    let found = beliefs.documentation(plan.tasks);
+    Event::Discovered { beliefs, tasks: found.tasks, recipes: found.recipes }
 }
 
 pub(super) fn core(config: RunConfig) -> Core {
@@ -257,6 +272,7 @@ pub(super) fn continue_by(
                 seen: seeds.iter().map(|seed| format!("goal: number {seed}")).collect(),
             },
             Effect::Explore { plan } => explored(plan, whim),
+            Effect::Discover { plan } => discovered(plan, whim),
             Effect::TryCandidates { plan } => trials(plan, whim),
             Effect::TryReflexes { plan } => lives(plan, whim),
             Effect::Act { call, .. } => report(&call.name, whim),

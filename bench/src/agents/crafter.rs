@@ -6,6 +6,7 @@ use crate::args::Crafter;
 use anyhow::Result;
 use serde::Serialize;
 use sojourn_cli::agent_file::AgentFile;
+use sojourn_cli::beliefs;
 use sojourn_cli::error::{Failure, Kind};
 use sojourn_cli::evaluation::{Learning, Subject, Tokens, fresh_seeds, interrupted};
 use sojourn_cli::home::Home;
@@ -13,6 +14,7 @@ use sojourn_cli::session::{LibraryHandle, stop_on_ctrl_c};
 use sojourn_cli::{duration, output, table};
 use sojourn_controller::Cancel;
 use sojourn_core::{Budgets, ReflexSource, RunConfig};
+use sojourn_crafter::{Scoreboard, UndocumentedCrafter};
 use sojourn_memory::{Memories, Store, Tick};
 use sojourn_skills::{LibraryEvent, LibraryState};
 use std::path::Path;
@@ -20,6 +22,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 const ENVIRONMENT: &str = "crafter";
+const UNDOCUMENTED: &str = "crafter?documented=false";
 /// Tokens of an episode in a comparison: fewer than either agent uses without a limit, so that both use the same number.
 const MATCHED_TOKENS: u64 = 2500;
 
@@ -177,29 +180,54 @@ async fn measure(
     if args.compare_memory && subject.config.memory {
         lend_memories(home, &store).await?;
     }
+    let mut found = None;
     let (library, learning) = if args.learn_episodes.is_some() || args.learn_minutes.is_some() {
         let episodes =
             (0..args.learn_episodes.unwrap_or(0)).map(|index| subject.learning_seed(index)).collect();
-        let world = home.environments().open(ENVIRONMENT).await?;
+        let world = home.environments().open(world_name(args)).await?;
         match Box::pin(subject.learn(world, episodes, args.learn_minutes)).await? {
-            Some((library, learning)) => (library, Some(learning)),
+            Some((core, learning)) => {
+                let spec = core.spec();
+                found = Some((spec.tasks.clone(), spec.recipes.clone()));
+                (core.library().clone(), Some(learning))
+            }
             None => return Ok(None),
         }
     } else {
         let library = home.read_library().await?;
-        (library.map(|library| library.state().clone()).unwrap_or_default(), None)
+        let library = library.map(|library| library.state().clone()).unwrap_or_default();
+        // Skills for the documented game are written down too.
+        (if args.undocumented { library.of_environment(UNDOCUMENTED) } else { library }, None)
     };
     let library_skills = library.all_active().count();
     let config = RunConfig { learning: false, episodes: worlds.clone(), ..subject.config.clone() };
     let begun = Instant::now();
     let library = if args.no_reflex { without_reflexes(library)? } else { library };
-    let environment = home.environments().open(ENVIRONMENT).await?;
+    let scoreboard = Scoreboard::default();
+    let environment = if args.undocumented {
+        let (tasks, recipes) = match found {
+            Some(found) => found,
+            None => match beliefs::of_world(&home.store().await?, UNDOCUMENTED).await? {
+                Some(found) => (found.tasks, found.recipes),
+                None => (Vec::new(), Vec::new()),
+            },
+        };
+        beliefs::with(Box::new(UndocumentedCrafter::scored(scoreboard.clone())), tasks, recipes)
+    } else {
+        home.environments().open(ENVIRONMENT).await?
+    };
     let library = LibraryHandle::InMemory(library);
-    let Some((core, stats)) =
+    let Some((core, mut stats)) =
         Box::pin(subject.run_with_progress(environment, config, library, "measuring: ")).await?
     else {
         return Ok(None);
     };
+    if args.undocumented {
+        // The run saw no achievements. One reset is one episode.
+        for (episode, unlocked) in stats.episodes.iter_mut().zip(scoreboard.episodes()) {
+            episode.unlocked = unlocked.into_iter().map(|name| (name, episode.steps)).collect();
+        }
+    }
     Ok(Some(Report {
         statistics: Statistics::of(&stats.episodes, achievements),
         reflex_steps: stats.episodes.iter().map(|episode| episode.reflex_steps).sum(),
@@ -216,12 +244,12 @@ async fn measure(
 
 /// The given agent file, or the built-in example.
 fn subject_file(home: &Home, args: &Crafter) -> Result<(AgentFile, Vec<ReflexSource>)> {
-    let path = args.agent.as_deref().unwrap_or(Path::new(ENVIRONMENT));
+    let path = args.agent.as_deref().unwrap_or(Path::new(world_name(args)));
     let agent = AgentFile::read(home.environments(), path, &[])?;
-    if agent.environment.name() != Some(ENVIRONMENT) {
+    if agent.environment.name() != Some(world_name(args)) {
         return Err(Failure::new(
             Kind::Usage,
-            format!("the agent file does not have the environment `{ENVIRONMENT}`"),
+            format!("the agent file does not have the environment `{}`", world_name(args)),
         )
         .hint("this benchmark measures Crafter only")
         .into());
@@ -230,12 +258,18 @@ fn subject_file(home: &Home, args: &Crafter) -> Result<(AgentFile, Vec<ReflexSou
     Ok((agent, reflexes))
 }
 
+/// The environment that is measured.
+fn world_name(args: &Crafter) -> &'static str {
+    if args.undocumented { UNDOCUMENTED } else { ENVIRONMENT }
+}
+
 fn without(args: &Crafter) -> Vec<&'static str> {
     let named = [
         (args.no_library, "library"),
         (args.no_memory, "memory"),
         (args.no_reflex, "reflexes"),
         (args.no_deliberation, "deliberation"),
+        (args.undocumented, "documentation"),
     ];
     named.into_iter().filter(|(left_out, _)| *left_out).map(|(_, name)| name).collect()
 }

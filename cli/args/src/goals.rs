@@ -30,10 +30,13 @@ pub enum Goal {
 #[derive(Debug, Subcommand)]
 pub enum World {
     /// Play in a practice world without a goal, and show what can be found out: the fields of the state, what calls change, and the
-    /// tasks that an agent makes of that where the world documents none.
+    /// tasks that an agent makes of that where the world documents none; and what the home's newest run in this world believes.
+    ///
+    /// For a run it shows what that run believes by its last stage of discovery: what each call needs, uses up and brings about, with
+    /// how often it worked and failed, and the tasks and recipes that are made of it.
     Show {
-        /// The environment's name, or an agent file that describes one.
-        #[arg(value_name = "NAME|AGENT.TOML", value_hint = ValueHint::FilePath)]
+        /// The environment's name, an agent file that describes one, or a run: its id, a unique prefix of it, or `latest`.
+        #[arg(value_name = "NAME|AGENT.TOML|RUN", value_hint = ValueHint::FilePath)]
         environment: String,
         /// How the world is looked at.
         #[command(flatten)]

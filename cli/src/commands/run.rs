@@ -220,7 +220,7 @@ async fn carry_out(home: Home, args: &Run, run: Option<RunId>) -> Result<ExitCod
         };
         let controller = models.controller.as_ref();
         let Prepared { environment, notes, only } =
-            goals::prepare(&scout, environment, library.state(), controller).await?;
+            goals::prepare(&scout, environment, library.state(), &store, controller).await?;
         for note in notes {
             progress.say(&redactor.text(&note));
         }

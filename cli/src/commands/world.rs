@@ -1,14 +1,17 @@
 //! `sojourn world`: what a world is like, as an agent finds it out.
 
 use crate::agent_file::AgentFile;
+use crate::beliefs::{self, Found};
 use crate::args::World as Command;
 use crate::goals::{Scout, failing};
 use crate::home::Home;
 use crate::{output, table};
 use anyhow::Result;
+use crate::error::{Failure, Kind};
 use serde_json::{Value, json};
+use sojourn_memory::{RunId, Store};
 use sojourn_synthesis::{Change, FieldKind, StateField, Survey};
-use sojourn_tools::EnvironmentSpec;
+use sojourn_tools::{EnvironmentSpec, as_javascript};
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::ExitCode;
@@ -20,6 +23,11 @@ const VALUES: usize = 6;
 pub async fn world(home: &Home, command: Command) -> Result<ExitCode> {
     let Command::Show { environment, look } = command;
     let path = Path::new(&environment);
+    let store = home.store().await?;
+    if !path.is_file() && home.environments().get(&environment).is_none() {
+        let run = store.run(&environment).await?;
+        return beliefs_of(&store, &run.id, look.json).await;
+    }
     let agent = if path.is_file() {
         AgentFile::read(home.environments(), path, &look.overrides)?
     } else {
@@ -34,8 +42,10 @@ pub async fn world(home: &Home, command: Command) -> Result<ExitCode> {
     let failing = failing(&survey)?;
     let documented: BTreeSet<_> = spec.tasks.iter().flat_map(|task| task.goal.paths()).collect();
     let found = survey.tasks(&documented, agent.discover.tasks);
+    let believed = beliefs::of_world(&store, &spec.name).await?.filter(|_| !spec.documents_tasks());
     if look.json {
         output::json(&json!({
+            "believed": believed.as_ref().map(believed_json),
             "environment": spec.name, "version": spec.version, "documented": spec.documents_tasks(),
             "survey": survey, "tasks": spec.tasks, "discovered": found,
         }))?;
@@ -52,10 +62,70 @@ pub async fn world(home: &Home, command: Command) -> Result<ExitCode> {
     }
     output::line("")?;
     table::print(&rows)?;
+    if let Some(found) = believed {
+        output::line(format!("\nwhat run {} believes, after {}:\n", found.run, counted_calls(&found)))?;
+        print_beliefs(&found)?;
+    }
     if let Some(failing) = failing {
         output::note(format!("note: {failing}"));
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Shows what a run believes of its world.
+async fn beliefs_of(store: &Store, run: &RunId, as_json: bool) -> Result<ExitCode> {
+    let Some(found) = beliefs::of_run(store, run).await? else {
+        return Err(Failure::new(Kind::Failure, format!("run `{run}` found out nothing about its world"))
+            .hint("a run with `[run.discovery]` in its agent file does, in a world that documents no tasks")
+            .into());
+    };
+    if as_json {
+        output::json(&believed_json(&found))?;
+    } else {
+        output::line(format!("{}:\n", counted_calls(&found)))?;
+        print_beliefs(&found)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn believed_json(found: &Found) -> Value {
+    json!({"run": found.run, "beliefs": found.beliefs, "tasks": found.tasks, "recipes": found.recipes})
+}
+
+fn counted_calls(found: &Found) -> String {
+    let (calls, episodes) = (found.beliefs.calls, found.beliefs.episodes);
+    format!("{} in {}", output::counted(calls, "call"), output::counted(episodes, "episode"))
+}
+
+fn print_beliefs(found: &Found) -> Result<()> {
+    let mut rows = table::new(["call", "brings about", "needs", "uses up", "worked", "failed", "confidence"]);
+    table::numbers(&mut rows, [4, 5, 6]);
+    for rule in &found.beliefs.rules {
+        let needs: Vec<String> = rule.needs.iter().map(ToString::to_string).collect();
+        let uses: Vec<String> = rule.uses.iter().map(|used| format!("{} {}", used.by, used.path)).collect();
+        rows.add_row([
+            as_javascript(&rule.call),
+            rule.effect.condition().to_string(),
+            needs.join(" and "),
+            uses.join(", "),
+            rule.evidence.worked.to_string(),
+            rule.evidence.failed.to_string(),
+            if rule.closed { "closed".to_owned() } else { format!("{:.2}", rule.confidence()) },
+        ]);
+    }
+    table::print(&rows)?;
+    let mut rows = table::new(["task", "is done when", "recipe"]);
+    for (task, recipe) in found.tasks.iter().zip(&found.recipes) {
+        let held = recipe.consumes.iter().map(|one| format!("{} {}", one.count, one.item));
+        let held = held.chain(recipe.tools.iter().cloned()).collect::<Vec<_>>().join(", ");
+        let mut parts = vec![recipe.call.clone()];
+        parts.extend(recipe.target.iter().map(|target| format!("at {target}")));
+        parts.extend((!held.is_empty()).then(|| format!("with {held}")));
+        parts.extend((!recipe.nearby.is_empty()).then(|| format!("near {}", recipe.nearby.join(", "))));
+        rows.add_row([task.name.clone(), task.goal.to_string(), parts.join(" ")]);
+    }
+    output::line("")?;
+    Ok(table::print(&rows)?)
 }
 
 fn print_fields(spec: &EnvironmentSpec, survey: &Survey) -> Result<()> {

@@ -14,8 +14,7 @@ use sojourn_core::{
     Budgets, Core, FinishReason, Observer, Outcome, Redactor, ReflexSource, RunConfig, Totals, seeds,
 };
 use sojourn_memory::Store;
-use sojourn_skills::LibraryState;
-use sojourn_tools::Environment;
+use sojourn_tools::{Environment, Recipe};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Instant;
@@ -43,6 +42,9 @@ pub struct Learning {
     pub seconds: f64,
     /// Names of the admitted skills and reflexes, in their order.
     pub skills: Vec<String>,
+    /// Recipes that it found out.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub recipes: Vec<Recipe>,
 }
 
 /// An agent to measure.
@@ -98,7 +100,7 @@ impl Subject {
         environment: Box<dyn Environment>,
         episodes: Vec<u64>,
         minutes: Option<u64>,
-    ) -> Result<Option<(LibraryState, Learning)>> {
+    ) -> Result<Option<(Core, Learning)>> {
         let config = RunConfig {
             learning: true,
             episodes,
@@ -117,8 +119,9 @@ impl Subject {
             tokens: core.totals().into(),
             seconds: begun.elapsed().as_secs_f64(),
             skills: stats.skills,
+            recipes: core.spec().recipes.iter().filter(|recipe| recipe.evidence.is_some()).cloned().collect(),
         };
-        Ok(Some((core.library().clone(), learning)))
+        Ok(Some((core, learning)))
     }
 
     /// The seed of the `index`th episode of learning.

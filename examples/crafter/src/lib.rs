@@ -36,10 +36,12 @@ mod routine;
 mod sight;
 mod snapshot;
 mod spec;
+mod undocumented;
 
 pub use environment::{CrafterEnvironment, EPISODE_LENGTH};
 pub use provider::CrafterProvider;
 pub use sight::Thing;
+pub use undocumented::{Scoreboard, UndocumentedCrafter};
 
 /// A reflex in JavaScript, `fight(state)`: returns the action that strikes an adjacent zombie or skeleton, or
 /// `null`.

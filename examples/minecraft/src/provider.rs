@@ -49,7 +49,7 @@ impl EnvironmentProvider for MinecraftProvider {
         include_str!("../agent.toml").replace(&own, &format!("environment = {name:?}"))
     }
 
-    fn reflexes(&self) -> &'static [BuiltInReflex] {
+    fn reflexes(&self, _name: &str) -> &'static [BuiltInReflex] {
         &[("stay_alive", include_str!("../reflexes/stay_alive.js"))]
     }
 

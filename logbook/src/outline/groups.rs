@@ -183,6 +183,7 @@ impl Groups {
                 self.close(2, before);
                 self.begin(2, GroupKind::Act, seq, at_ms, short(&as_javascript(call)));
             }
+            Effect::Discover { .. } => self.practise(seq, at_ms, "find out what can be done".to_owned()),
             Effect::Explore { plan } => self.practise(seq, at_ms, format!("explore {}", plan.task)),
             Effect::RetestSkills { .. } => self.practise(seq, at_ms, "test skills again".to_owned()),
             Effect::TryReflexes { plan } if self.open[2].is_none() => {
@@ -276,6 +277,11 @@ impl Groups {
             Event::ReflexesTried { .. } => self.end(2, short(&line()), None),
             Event::Explored { programs, .. } => {
                 let outcome = if programs.is_empty() { CallOutcome::Failed } else { CallOutcome::Done };
+                self.end(2, short(&line()), Some(outcome));
+                self.close(2, seq);
+            }
+            Event::Discovered { tasks, .. } => {
+                let outcome = if tasks.is_empty() { CallOutcome::Failed } else { CallOutcome::Done };
                 self.end(2, short(&line()), Some(outcome));
                 self.close(2, seq);
             }

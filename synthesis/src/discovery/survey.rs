@@ -1,7 +1,7 @@
 //! Playing without a goal, and counting what changes.
 
 use super::fields::{Fields, Reading, StateField, is_prose};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use sojourn_primitives::JsonPointer;
 use sojourn_tools::{Amount, Condition, ToolCall, as_javascript};
@@ -79,7 +79,7 @@ pub struct Change {
 }
 
 /// Something that a call may bring about.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "effect", rename_all = "snake_case")]
 pub enum Effect {
     /// A number rises.
@@ -122,7 +122,8 @@ impl Effect {
         }
     }
 
-    fn key(&self) -> (JsonPointer, String) {
+    /// What tells this effect from others, however much a number rises.
+    pub(crate) fn key(&self) -> (JsonPointer, String) {
         let which = match self {
             Self::Rises { .. } => "rises".to_owned(),
             Self::Becomes { value, .. } => format!("is {value}"),

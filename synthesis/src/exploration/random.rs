@@ -15,6 +15,11 @@ impl Random {
         self.0.below(bound as u64) as usize
     }
 
+    /// A number in `[0, 1)`.
+    pub(crate) fn unit(&mut self) -> f64 {
+        self.0.unit()
+    }
+
     /// True once in `times`.
     pub(crate) fn once_in(&mut self, times: usize) -> bool {
         self.below(times) == 0

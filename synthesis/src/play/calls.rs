@@ -21,7 +21,7 @@ const FILLERS: &str =
     "the and you are there here can see with this that from into not your its has have for was were nothing";
 
 /// The calls to try in a state: those that the world offers, else calls of the tools that act. `shown` are the texts in the state.
-pub(super) fn candidates(
+pub(crate) fn candidates(
     environment: &EnvironmentSpec,
     offered: &[ToolCall],
     shown: &[String],

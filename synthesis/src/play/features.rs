@@ -18,7 +18,7 @@ const PATHS: usize = 512;
 
 /// Where a feature is found.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Path {
+pub(crate) struct Path {
     names: Vec<String>,
     /// The text that a list at `names` holds.
     holds: Option<String>,
@@ -27,7 +27,7 @@ pub(super) struct Path {
 impl Path {
     /// The feature as a JavaScript expression over the helpers [`FIELDS`](crate::javascript::FIELDS): a value, or whether a list
     /// holds a text.
-    pub(super) fn javascript(&self) -> String {
+    pub(crate) fn javascript(&self) -> String {
         match &self.holds {
             None => format!("at({})", self.arguments()),
             Some(text) => match self.arguments().as_str() {
@@ -38,13 +38,23 @@ impl Path {
     }
 
     /// Whether a state has the feature.
-    pub(super) fn presence(&self) -> String {
+    pub(crate) fn presence(&self) -> String {
         if self.is_membership() { self.javascript() } else { format!("hasAt({})", self.arguments()) }
     }
 
     /// The feature as a number, `NaN` where it is none.
-    pub(super) fn number(&self) -> String {
+    pub(crate) fn number(&self) -> String {
         format!("numberAt({})", self.arguments())
+    }
+
+    /// The names on the way to the value, or to the list that holds the text.
+    pub(crate) fn names(&self) -> &[String] {
+        &self.names
+    }
+
+    /// The text that the list holds.
+    pub(crate) fn holds(&self) -> Option<&str> {
+        self.holds.as_deref()
     }
 
     fn arguments(&self) -> String {
@@ -53,14 +63,14 @@ impl Path {
     }
 
     /// Whether the feature is that a list holds a text.
-    pub(super) fn is_membership(&self) -> bool {
+    pub(crate) fn is_membership(&self) -> bool {
         self.holds.is_some()
     }
 }
 
 /// A value without parts.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Scalar {
+pub(crate) enum Scalar {
     Null,
     Bool(bool),
     Number(f64),
@@ -68,8 +78,19 @@ pub(super) enum Scalar {
 }
 
 impl Scalar {
+    /// The value, where it has no parts.
+    pub(crate) fn of(value: &Value) -> Option<Self> {
+        Some(match value {
+            Value::Null => Self::Null,
+            Value::Bool(value) => Self::Bool(*value),
+            Value::Number(number) => Self::Number(number.as_f64().unwrap_or(0.0)),
+            Value::String(text) => Self::Text(text.clone()),
+            Value::Array(_) | Value::Object(_) => return None,
+        })
+    }
+
     /// The value as JSON, which is also its JavaScript literal. Whole numbers have no fraction.
-    pub(super) fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         match self {
             Self::Null => Value::Null,
             Self::Bool(value) => Value::Bool(*value),
@@ -81,29 +102,29 @@ impl Scalar {
         }
     }
 
-    pub(super) fn number(&self) -> Option<f64> {
+    pub(crate) fn number(&self) -> Option<f64> {
         match self {
             Self::Number(number) => Some(*number),
             _ => None,
         }
     }
 
-    fn is_prose(&self) -> bool {
+    pub(crate) fn is_prose(&self) -> bool {
         matches!(self, Self::Text(text) if text.split_whitespace().nth(PROSE - 1).is_some())
     }
 }
 
 /// The values of a state, in the order of their paths' numbers.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub(super) struct Features(Vec<(usize, Scalar)>);
+pub(crate) struct Features(Vec<(usize, Scalar)>);
 
 impl Features {
-    pub(super) fn get(&self, path: usize) -> Option<&Scalar> {
+    pub(crate) fn get(&self, path: usize) -> Option<&Scalar> {
         let at = self.0.binary_search_by_key(&path, |(path, _)| *path).ok()?;
         self.0.get(at).map(|(_, value)| value)
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = (usize, &Scalar)> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (usize, &Scalar)> {
         self.0.iter().map(|(path, value)| (*path, value))
     }
 }
@@ -139,7 +160,7 @@ impl Habit {
 
 /// All paths that were seen in a world.
 #[derive(Debug, Default)]
-pub(super) struct Paths {
+pub(crate) struct Paths {
     numbers: BTreeMap<Path, usize>,
     known: Vec<Path>,
     habits: Vec<Habit>,
@@ -147,12 +168,35 @@ pub(super) struct Paths {
 }
 
 impl Paths {
-    pub(super) fn path(&self, number: usize) -> Option<&Path> {
+    pub(crate) fn path(&self, number: usize) -> Option<&Path> {
         self.known.get(number)
     }
 
+    /// The number of a path; `None` where there are too many.
+    pub(crate) fn number<N: Into<String>>(
+        &mut self,
+        names: impl Iterator<Item = N>,
+        holds: Option<String>,
+    ) -> Option<usize> {
+        self.intern(Path { names: names.map(Into::into).collect(), holds })
+    }
+
+    fn intern(&mut self, path: Path) -> Option<usize> {
+        let next = self.known.len();
+        match self.numbers.get(&path) {
+            Some(number) => Some(*number),
+            None if next < PATHS => {
+                self.numbers.insert(path.clone(), next);
+                self.known.push(path);
+                self.habits.push(Habit::default());
+                Some(next)
+            }
+            None => None,
+        }
+    }
+
     /// Reads a state.
-    pub(super) fn read(&mut self, state: &Value) -> Features {
+    pub(crate) fn read(&mut self, state: &Value) -> Features {
         let mut found = BTreeMap::new();
         self.collect(state, &mut Vec::new(), &mut found);
         for (path, value) in &found {
@@ -169,11 +213,7 @@ impl Paths {
         if found.len() >= MOST || names.len() > DEEPEST {
             return;
         }
-        let scalar = match value {
-            Value::Null => Scalar::Null,
-            Value::Bool(value) => Scalar::Bool(*value),
-            Value::Number(number) => Scalar::Number(number.as_f64().unwrap_or(0.0)),
-            Value::String(text) => Scalar::Text(text.clone()),
+        match value {
             Value::Array(items) => {
                 for (at, item) in items.iter().enumerate().take(MOST) {
                     if let Value::String(text) = item {
@@ -192,10 +232,13 @@ impl Paths {
                     self.collect(value, names, found);
                     names.pop();
                 }
-                return;
             }
-        };
-        self.note(names, None, scalar, found);
+            _ => {
+                if let Some(scalar) = Scalar::of(value) {
+                    self.note(names, None, scalar, found);
+                }
+            }
+        }
     }
 
     fn note(
@@ -205,23 +248,13 @@ impl Paths {
         value: Scalar,
         found: &mut BTreeMap<usize, Scalar>,
     ) {
-        let path = Path { names: names.to_vec(), holds };
-        let next = self.known.len();
-        let number = match self.numbers.get(&path) {
-            Some(number) => *number,
-            None if next < PATHS => {
-                self.numbers.insert(path.clone(), next);
-                self.known.push(path);
-                self.habits.push(Habit::default());
-                next
-            }
-            None => return,
-        };
-        found.insert(number, value);
+        if let Some(number) = self.intern(Path { names: names.to_vec(), holds }) {
+            found.insert(number, value);
+        }
     }
 
     /// Notes what a call changed. `total` is the sum of the episode's rewards.
-    pub(super) fn observe(&mut self, before: &Features, after: &Features, reward: f64, total: f64) {
+    pub(crate) fn observe(&mut self, before: &Features, after: &Features, reward: f64, total: f64) {
         for (path, is) in after.iter() {
             let habit = &mut self.habits[path];
             let was = before.get(path);
@@ -239,7 +272,7 @@ impl Paths {
     }
 
     /// Decides again which paths are left out of what tells states apart. Returns whether that changed.
-    pub(super) fn choose(&mut self) -> bool {
+    pub(crate) fn choose(&mut self) -> bool {
         let numbers = 0..self.known.len();
         let mut ignored: BTreeSet<usize> =
             numbers.clone().filter(|path| self.habits[*path].is_account()).collect();
@@ -254,17 +287,17 @@ impl Paths {
     }
 
     /// Whether the path is left out of what tells states apart.
-    pub(super) fn is_ignored(&self, path: usize) -> bool {
+    pub(crate) fn is_ignored(&self, path: usize) -> bool {
         self.ignored.contains(&path)
     }
 
     /// The paths that tell states apart and had different values, or were absent at times.
-    pub(super) fn telling(&self) -> impl Iterator<Item = usize> {
+    pub(crate) fn telling(&self) -> impl Iterator<Item = usize> {
         (0..self.known.len()).filter(|path| !self.is_ignored(*path))
     }
 
     /// The texts in a state, those in lists included.
-    pub(super) fn texts(&self, features: &Features) -> Vec<String> {
+    pub(crate) fn texts(&self, features: &Features) -> Vec<String> {
         let text = |(path, value): (usize, &Scalar)| match (&self.known[path].holds, value) {
             (Some(text), _) | (None, Scalar::Text(text)) => Some(text.clone()),
             _ => None,
@@ -273,7 +306,7 @@ impl Paths {
     }
 
     /// What tells this state from others.
-    pub(super) fn key(&self, features: &Features) -> String {
+    pub(crate) fn key(&self, features: &Features) -> String {
         let kept = features.iter().filter(|(path, _)| !self.is_ignored(*path));
         kept.fold(String::new(), |mut key, (path, value)| {
             let _ = writeln!(key, "{path}={}", value.json());

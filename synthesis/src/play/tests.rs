@@ -41,7 +41,7 @@ impl PracticeWorld for Corridor {
 
     async fn call(&mut self, call: &ToolCall, _max_steps: u32) -> Result<CallResult, Self::Error> {
         self.act(&call.name, &call.args);
-        Ok(CallResult { state: self.0.lock().unwrap().clone(), reward: 0.0, succeeded: true, ended: false })
+        Ok(CallResult { state: self.0.lock().unwrap().clone(), reward: 0.0, succeeded: true, ended: false, steps: 1 })
     }
 
     async fn run(
@@ -204,7 +204,7 @@ impl PracticeWorld for Cliff {
     }
 
     async fn call(&mut self, _call: &ToolCall, _max_steps: u32) -> Result<CallResult, Self::Error> {
-        Ok(CallResult { state: json!({"x": 1}), reward: 0.0, succeeded: true, ended: true })
+        Ok(CallResult { state: json!({"x": 1}), reward: 0.0, succeeded: true, ended: true, steps: 1 })
     }
 
     async fn run(

@@ -16,6 +16,8 @@ use sojourn_tools::{Condition, Parameter, ParameterKind, TaskSpec, ToolSpec, fun
 const NOTES: usize = 2;
 /// The tool whose result is a live view of the state.
 const STATE_TOOL: &str = "observe";
+/// Calls that only wait before a trial, at most.
+const MOST_WAITS: u32 = 100;
 /// Seeds of practice worlds offered for each that is needed: some preludes fail.
 const SPARE_WORLDS: usize = 4;
 
@@ -155,6 +157,10 @@ impl Core {
             .collect();
         let nothing_held = Value::Null;
         let prelude = self.planner.missing_tools(&task.name, &nothing_held);
+        let prelude = prelude.into_iter().map(|name| self.call(name, Map::new()));
+        let waiting = self.planner.recipe(&task.name).and_then(|recipe| recipe.waiting.as_ref());
+        let waits = waiting.map_or(0, |waiting| waiting.times.min(MOST_WAITS) as usize);
+        let waits = waiting.into_iter().flat_map(|waiting| std::iter::repeat_n(waiting.call.clone(), waits));
         TrialPlan {
             task: task.name.clone(),
             parameters: task.parameters.clone(),
@@ -163,7 +169,7 @@ impl Core {
             seeds,
             worlds,
             needed: self.config.actor.admission.needed,
-            prelude: prelude.into_iter().map(|name| self.call(name, Map::new())).collect(),
+            prelude: prelude.chain(waits).collect(),
             calls: trial_calls(&task.parameters, &task.goal),
             max_steps: self.spec.call_steps(self.config.actor.trial_steps),
             scrutiny: self.scrutiny(task),

@@ -57,7 +57,7 @@ impl Planner {
         let item = |(item, count): (String, u32)| {
             let provider = self.provider(&item)?.to_owned();
             let counted = self.task(&provider).is_some_and(|task| self.count_parameter(task).is_some());
-            Some(PlannedItem { held: JsonPointer::of(["inventory", &item]), count, provider, counted })
+            Some(PlannedItem { held: self.held_at(&item), count, provider, counted })
         };
         let totals = self.totals(&task.name).into_iter().map(|total| (total.item, total.count));
         let items = totals.map(item).collect::<Option<Vec<_>>>()?;

@@ -195,6 +195,11 @@ impl SkillExecutor {
         Ok(tally.into_run(error, verified, before, shared.state.clone(), shared.tainted))
     }
 
+    /// Whether the environment has a tool of this name.
+    pub async fn is_tool(&self, name: &str) -> bool {
+        self.shared.lock().await.bindings.iter().any(|binding| binding.name == name)
+    }
+
     /// Calls one tool of the environment directly, as an agent without skills does.
     ///
     /// # Errors

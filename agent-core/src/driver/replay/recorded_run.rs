@@ -152,6 +152,7 @@ impl RecordedRun {
                     Event::Acted { .. } | Event::EpisodeStarted { .. } => uncertain.settled(index),
                     event @ (Event::StartsObserved { .. }
                     | Event::Explored { .. }
+                    | Event::Discovered { .. }
                     | Event::CandidatesTried { .. }
                     | Event::SkillsRetested { .. }
                     | Event::ReflexesTried { .. }) => {

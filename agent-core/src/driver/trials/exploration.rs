@@ -108,6 +108,7 @@ impl PracticeWorld for ExploredWorld {
             reward: done.reward,
             succeeded: done.verified,
             ended: done.ended.is_some(),
+            steps: done.steps,
         })
     }
 

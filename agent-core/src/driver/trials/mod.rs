@@ -22,13 +22,13 @@ use super::journal::JournalError;
 use super::time_limit::WorkWatch;
 use super::{DriveError, Driver, Notice, Step};
 use crate::model::{
-    CandidateTrial, Event, ExplorationPlan, LogRecord, Payload as _, RecordKind, ReflexCandidateTrial,
+    CandidateTrial, DiscoveryPlan, Event, ExplorationPlan, LogRecord, Payload as _, RecordKind, ReflexCandidateTrial,
     ReflexTrialPlan, TrialPlan,
 };
 use exploration::{EpisodeCount, ExploredWorld};
 use reflexes::ReflexTrialRunner;
 use sojourn_skills::SkillId;
-use sojourn_synthesis::{Explorer, Findings, StateExplorer};
+use sojourn_synthesis::{Beliefs, Documentation, Explorer, Findings, FrontierExplorer, StateExplorer};
 use sojourn_tools::Environment;
 use std::sync::Arc;
 
@@ -110,7 +110,7 @@ impl Driver {
         let runner = self.trial_runner(&watch);
         let world = |world| ExploredWorld::new(world, runner.clone(), episodes.clone());
         let worlds: Vec<ExploredWorld> = practice.map(world).collect();
-        let task = spec.tasks.iter().find(|task| task.name == plan.task);
+        let task = self.core.spec().tasks.iter().find(|task| task.name == plan.task);
         let explorable = spec.exploration.is_some() || spec.play;
         let (Some(task), true, false) = (task, explorable, worlds.is_empty()) else {
             return self.derived(Event::Explored { demonstrations: Vec::new(), programs: Vec::new() }).await;
@@ -125,6 +125,24 @@ impl Driver {
         let event = found
             .map(|Findings { demonstrations, programs }| Event::Explored { demonstrations, programs })
             .map_err(DriveError::from);
+        self.in_time(event).await
+    }
+
+    pub(super) async fn discover(&mut self, plan: &DiscoveryPlan) -> Result<Step, DriveError> {
+        if let Some(step) = self.recorded_trial(RecordKind::Discovered).await? {
+            return Ok(step);
+        }
+        let watch = self.work_watch().await?;
+        let environment = self.environment()?;
+        let Some(world) = environment.practice() else {
+            let beliefs = plan.beliefs.clone();
+            return self.derived(discovered(beliefs, plan.tasks)).await;
+        };
+        let episodes = EpisodeCount::new(plan.seeds.len());
+        let mut world = ExploredWorld::new(world, self.trial_runner(&watch), episodes);
+        self.observer.notice(&Notice::Trials { task: "discovery", candidates: 0 });
+        let found = FrontierExplorer { environment: environment.spec(), plan }.explore(&mut world).await;
+        let event = found.map(|beliefs| discovered(beliefs, plan.tasks)).map_err(DriveError::from);
         self.in_time(event).await
     }
 
@@ -215,4 +233,10 @@ impl Driver {
             watch: watch.clone(),
         }
     }
+}
+
+/// What is believed, with the tasks and recipes that are made of it.
+fn discovered(beliefs: Beliefs, tasks: usize) -> Event {
+    let Documentation { tasks, recipes } = beliefs.documentation(tasks);
+    Event::Discovered { beliefs, tasks, recipes }
 }

@@ -146,12 +146,12 @@ async fn measure(
         };
         let episodes = (0..args.practice_episodes.unwrap_or(0)).map(turn).collect();
         let tab = another(world)?;
-        let Some((library, learning)) = Box::pin(subject.learn(tab, episodes, args.practice_minutes)).await?
+        let Some((core, learning)) = Box::pin(subject.learn(tab, episodes, args.practice_minutes)).await?
         else {
             return Ok(None);
         };
         practice = Some(learning);
-        let Some(row) = trial.row("after practice", &library).await? else { return Ok(None) };
+        let Some(row) = trial.row("after practice", core.library()).await? else { return Ok(None) };
         rows.push(row);
     } else {
         let library = match home.read_library().await? {

@@ -62,6 +62,7 @@ fn passage(record: &LogRecord, teller: &Teller, episode: &mut u32) -> Option<Str
             | Event::OutOfTime {}
             | Event::StartsObserved { .. }
             | Event::Explored { .. }
+            | Event::Discovered { .. }
             | Event::CandidatesTried { .. }
             | Event::SkillsRetested { .. }
             | Event::ReflexesTried { .. } => line(),
@@ -88,6 +89,7 @@ fn passage(record: &LogRecord, teller: &Teller, episode: &mut u32) -> Option<Str
             | Effect::Recall { .. }
             | Effect::ObserveStarts { .. }
             | Effect::Explore { .. }
+            | Effect::Discover { .. }
             | Effect::TryCandidates { .. }
             | Effect::RetestSkills { .. }
             | Effect::TryReflexes { .. }

@@ -1,0 +1,61 @@
+//! What a home's runs believe of a world: tasks and recipes that nobody wrote down.
+
+use anyhow::Result;
+use sojourn_core::{Beliefs, Event, LogRecord, RecordKind};
+use sojourn_memory::{RecordQuery, RunId, Store};
+use sojourn_tools::{Environment, EnvironmentSpec, Recipe, TaskSpec, WithGoals};
+
+/// What a run found out about its world by its last stage.
+#[derive(Debug)]
+pub struct Found {
+    /// The run.
+    pub run: RunId,
+    /// What it believes.
+    pub beliefs: Beliefs,
+    /// The tasks that are made of it.
+    pub tasks: Vec<TaskSpec>,
+    /// A recipe for each of them.
+    pub recipes: Vec<Recipe>,
+}
+
+/// What a run found out; `None` where it found out nothing.
+///
+/// # Errors
+/// When the log cannot be read.
+pub async fn of_run(store: &Store, run: &RunId) -> Result<Option<Found>> {
+    let query = RecordQuery::all().kinds([RecordKind::Discovered.as_str()]);
+    let Some(record) = store.records(run, &query).await?.pop() else { return Ok(None) };
+    let Some(LogRecord::Event(event)) = LogRecord::read(store, &record).await? else { return Ok(None) };
+    let Event::Discovered { beliefs, tasks, recipes } = *event else { return Ok(None) };
+    Ok(Some(Found { run: run.clone(), beliefs, tasks, recipes }))
+}
+
+/// What the newest of the home's own runs that found something out believes of the world of this name.
+///
+/// # Errors
+/// When the log cannot be read.
+pub async fn of_world(store: &Store, environment: &str) -> Result<Option<Found>> {
+    let mut runs = store.runs().await?;
+    runs.retain(|run| run.environment == environment);
+    runs.sort_by_key(|run| std::cmp::Reverse(run.created_ms));
+    for run in runs {
+        // What others believe is not taken over.
+        if store.is_imported(&run.id).await? {
+            continue;
+        }
+        if let Some(found) = of_run(store, &run.id).await? {
+            return Ok(Some(found));
+        }
+    }
+    Ok(None)
+}
+
+/// The world with what was found out, as if it documented it.
+pub fn with(world: Box<dyn Environment>, tasks: Vec<TaskSpec>, recipes: Vec<Recipe>) -> Box<dyn Environment> {
+    let mut spec: EnvironmentSpec = world.spec().clone();
+    let is_new = |task: &TaskSpec| !spec.tasks.iter().any(|own| own.name == task.name);
+    let tasks: Vec<TaskSpec> = tasks.into_iter().filter(is_new).collect();
+    spec.tasks.extend(tasks);
+    spec.recipes.extend(recipes);
+    WithGoals::as_recorded(world, &spec)
+}
