@@ -108,7 +108,8 @@ pub use spec::{
     ToolSpec, arguments_schema, function_head, recipes_by_task, signature, with_defaults,
 };
 pub use tool::{
-    CallContext, CallProgress, FailureKind, Need, Tool, ToolCall, ToolError, ToolOutcome, as_javascript,
+    AllowsPart, CallContext, CallProgress, FailureKind, Need, Tool, ToolCall, ToolError, ToolOutcome,
+    as_javascript,
 };
 pub use toolbox::{CallLimits, Refusal, ToolChanges, Toolbox, ValidatedCall, nearest};
 pub use unanswered::{TimeoutAnswer, Unanswered};
