@@ -193,6 +193,8 @@ impl Planner {
             steps.extend(ingredients.map(Step::Visit));
             steps[begun..].reverse();
         }
+        // A world may document that a thing is needed to make it.
+        order.retain(|needed| needed != task);
         order
     }
 
