@@ -204,7 +204,7 @@ impl Planner {
         let mut totals: Vec<Total> = Vec::new();
         for thing in &recipe.nearby {
             if let Some(placing) = self.providers.get(thing).and_then(|task| self.recipes.get(task)) {
-                let purpose = plan::for_thing(thing);
+                let purpose = plan::for_thing(&self.world_text.name(thing));
                 for i in &placing.consumes {
                     add(&mut totals, &i.item, i.count, &purpose);
                 }

@@ -144,7 +144,9 @@ impl Core {
             .map(|i| self.practice_seed(&task.name, &task.name, i as u64))
             .collect();
         let nothing_held = Value::Null;
-        let prelude = self.planner.missing_tools(&task.name, &nothing_held);
+        let mut prelude = self.planner.missing_tools(&task.name, &nothing_held);
+        // A world may document tasks that need each other: none of them has a skill before the others.
+        prelude.retain(|name| self.library.active(name).is_some());
         TrialPlan {
             task: task.name.clone(),
             parameters: task.parameters.clone(),
