@@ -47,6 +47,14 @@ async fn add(home: &Home, store: &Store, args: &ScheduleAdd) -> Result<()> {
     // Errors of the agent file are reported now, and not when the run is due.
     let agent = AgentFile::read(home.environments(), &args.agent, &args.overrides)?;
     agent.reflex_sources()?;
+    let redactor = agent.redactor();
+    if let Some(name) = args.overrides.iter().find(|one| redactor.text(one) != **one) {
+        let key = name.split('=').next().unwrap_or_default();
+        let what = format!("`--set {key}` holds a secret, and the schedule would keep it");
+        return Err(Failure::new(Kind::Usage, what)
+            .hint("name the variable in the agent file instead")
+            .into());
+    }
     let bad = |error: TimingError| Failure::new(Kind::Usage, error.to_string());
     let zone = args.zone.as_deref();
     let timing = match (args.every, &args.cron, &args.at) {
