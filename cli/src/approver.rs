@@ -58,7 +58,8 @@ struct AtTerminal;
 #[async_trait]
 impl Person for AtTerminal {
     async fn answer(&self, question: &str) -> Option<String> {
-        let plain = escaped(question).into_owned();
+        // No line of the question looks like one of this program's.
+        let plain = escaped(question).replace('\n', "\n    ");
         let asked = tokio::task::spawn_blocking(move || ask(&[format!("\nThe agent asks: {plain}\n> ")]));
         let line = asked.await.ok()?.ok()?;
         Some(line.trim().to_owned()).filter(|line| !line.is_empty())

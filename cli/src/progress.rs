@@ -136,6 +136,8 @@ impl Progress {
 
     /// Prints a line above those that are redrawn.
     pub fn say(&self, text: &str) {
+        // A world wrote parts of the text: none of its lines looks like one of these.
+        let text = terminal::one_line(text);
         let line =
             format!("{} {}{text}", duration::clock(self.begun.elapsed().as_millis() as i64), self.label);
         let line = if self.redrawn { output::folded(&line, INDENT) } else { line };
@@ -165,7 +167,7 @@ impl Progress {
             return;
         }
         let status = status(stats, self.achievements.load(Ordering::Relaxed), &self.label);
-        let status = terminal::escaped(&status).into_owned();
+        let status = terminal::one_line(&status).into_owned();
         match &mut *bar() {
             Bar::None => {}
             Bar::Shown(bar) => bar.set_message(status),

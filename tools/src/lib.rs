@@ -110,7 +110,8 @@ pub use spec::{
     TaskSpec, ToolSpec, Waiting, arguments_schema, function_head, recipes_by_task, signature, with_defaults,
 };
 pub use tool::{
-    CallContext, CallProgress, FailureKind, Need, Tool, ToolCall, ToolError, ToolOutcome, as_javascript,
+    AllowsPart, CallContext, CallProgress, FailureKind, Need, Tool, ToolCall, ToolError, ToolOutcome,
+    as_javascript,
 };
 pub use toolbox::{CallLimits, Refusal, ToolChanges, Toolbox, ValidatedCall, nearest};
 pub use unanswered::{TimeoutAnswer, Unanswered};

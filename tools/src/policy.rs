@@ -169,6 +169,15 @@ impl Policies {
         }
         strictest.unwrap_or_else(|| Policy::default().decide(spec, args, untrusted))
     }
+
+    /// Whether a call on which the decision was `whole` may reach the part of it that `part` names: a file below the directory
+    /// that the call names. A rule about the arguments that is stricter than `whole` holds for the part too.
+    pub fn allow_part(&self, spec: &ToolSpec, part: &Map<String, Value>, whole: PolicyVerdict) -> bool {
+        let is_stricter = |rule: &Rule| rule.then > whole && !rule.args.is_empty();
+        let first =
+            |policy: &Policy| policy.first_match(spec, None, part).is_some_and(|(rule, _)| is_stricter(rule));
+        !self.0.iter().any(|(_, policy)| first(policy))
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -533,6 +542,35 @@ mod tests {
         assert_eq!(verdict(&deny, &run, &json!({}), false), PolicyVerdict::Allow, "its default is harmless");
         run.input = Some(json!({"properties": {"command": {"default": "prod"}}}));
         assert_eq!(verdict(&deny, &run, &json!({}), false), PolicyVerdict::Deny);
+    }
+
+    #[test]
+    fn a_call_reaches_no_part_of_it_that_a_rule_denies() {
+        let search = tool("notes_search", Effects::default());
+        let with = |rules: Vec<Rule>| {
+            let mut policies = Policies::default();
+            policies.add(&PolicyFile { rules, ..PolicyFile::default() }).unwrap();
+            policies
+        };
+        let path = |pattern: &str, then| Rule {
+            args: [("path".to_owned(), pattern.to_owned())].into(),
+            ..rule("notes_*", then)
+        };
+        let part = |path: &str| json!({"text": "a", "path": path}).as_object().cloned().unwrap();
+        use PolicyVerdict::{Allow, Ask, Deny};
+        for (rules, file, whole, allowed) in [
+            (vec![path("secret.*", Deny), rule("*", Allow)], "./secret/a", Allow, false),
+            (vec![path("secret.*", Deny), rule("*", Allow)], "public/../secret/a", Ask, false),
+            (vec![path("secret.*", Deny), rule("*", Allow)], "./public/a", Allow, true),
+            (vec![path("secret.*", Ask), rule("*", Allow)], "secret/a", Allow, false),
+            (vec![path("secret.*", Ask), rule("*", Allow)], "secret/a", Ask, true),
+            // What decided on the whole call was a rule or a default without arguments.
+            (vec![path("\\.", Allow), rule("*", Deny)], "./public/a", Allow, true),
+            (vec![path("\\.", Allow)], "./public/a", Allow, true),
+        ] {
+            let policies = with(rules.clone());
+            assert_eq!(policies.allow_part(&search, &part(file), whole), allowed, "{file}: {rules:?}");
+        }
     }
 
     #[test]

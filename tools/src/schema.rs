@@ -141,6 +141,11 @@ pub(crate) fn no_arguments() -> Value {
     serde_json::json!({"type": "object", "properties": {}, "additionalProperties": false})
 }
 
+/// Whether a name can stand in a program as it is: an ASCII identifier of JavaScript that is not reserved.
+pub fn is_identifier(name: &str) -> bool {
+    identifier("", name) == name && !RESERVED.contains(&name)
+}
+
 /// A peer's name as a JavaScript identifier: `get-sum` of `everything` becomes `everything_get_sum`.
 pub fn identifier(source: &str, name: &str) -> String {
     let joined = if source.is_empty() { name.to_owned() } else { format!("{source}_{name}") };

@@ -1,3 +1,4 @@
+use crate::outside::terminal::escaped_json;
 use crate::{Condition, ToolCall};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value, json};
@@ -329,7 +330,8 @@ pub fn signature(name: &str, parameters: &[Parameter]) -> String {
     let list: Vec<String> = parameters
         .iter()
         .map(|p| match &p.default {
-            Some(value) => format!("{} = {value}", p.name),
+            // No character in a default ends the line.
+            Some(value) => format!("{} = {}", p.name, escaped_json(&value.to_string())),
             None => p.name.clone(),
         })
         .collect();

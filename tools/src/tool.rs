@@ -35,7 +35,13 @@ pub struct CallContext {
     pub progress: Option<Arc<dyn Fn(CallProgress) + Send + Sync>>,
     /// Keeps pictures and sounds, and gives those that arguments name. `None` where nothing keeps them.
     pub media: Option<Arc<dyn MediaStore>>,
+    /// Whether a part of the call is allowed as well. `None` where nothing restricts the parts.
+    pub allows_part: Option<AllowsPart>,
 }
+
+/// Whether the policy allows a part of a call, by the arguments that name the part alone: one file below the directory that the
+/// call names.
+pub type AllowsPart = Arc<dyn Fn(&Map<String, Value>) -> bool + Send + Sync>;
 
 impl CallContext {
     /// Takes in a picture or a sound for the result of `tool`; `mime` is its claimed type.

@@ -201,6 +201,8 @@ impl Planner {
             steps.extend(ingredients.map(Step::Visit));
             steps[begun..].reverse();
         }
+        // A world may document that a thing is needed to make it.
+        order.retain(|needed| needed != task);
         order
     }
 
@@ -210,7 +212,7 @@ impl Planner {
         let mut totals: Vec<Total> = Vec::new();
         for thing in &recipe.nearby {
             if let Some(placing) = self.providers.get(thing).and_then(|task| self.recipes.get(task)) {
-                let purpose = plan::for_thing(thing);
+                let purpose = plan::for_thing(&self.world_text.name(thing));
                 for i in &placing.consumes {
                     add(&mut totals, &i.item, i.count, &purpose);
                 }

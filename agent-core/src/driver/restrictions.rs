@@ -3,7 +3,7 @@
 use super::DriveError;
 use crate::model::{ControlRecord, TimedControl};
 use serde_json::{Map, Value};
-use sojourn_tools::{ActionRules, Decision, Policies, PolicyFile, ToolSpec};
+use sojourn_tools::{ActionRules, AllowsPart, Decision, Policies, PolicyFile, PolicyVerdict, ToolSpec};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 /// A handle on the restrictions of one run.
@@ -56,6 +56,12 @@ impl Restrictions {
     pub fn judge(&self, spec: &ToolSpec, args: &Map<String, Value>, untrusted: bool) -> Decision {
         let inner = self.read();
         inner.policies.decide(spec, args, untrusted || inner.tainted)
+    }
+
+    /// What says whether a part of a call, on which the decision was `whole`, may be reached.
+    pub fn parts_of(&self, spec: &ToolSpec, whole: PolicyVerdict) -> AllowsPart {
+        let (own, spec) = (self.clone(), spec.clone());
+        Arc::new(move |part| own.read().policies.allow_part(&spec, part, whole))
     }
 
     fn read(&self) -> RwLockReadGuard<'_, Inner> {

@@ -289,6 +289,7 @@ impl Toolkit {
             cancel: token.clone(),
             progress: None,
             media: Some(self.media.clone()),
+            allows_part: Some(self.restrictions.parts_of(ready.spec(), granted_as(&decision))),
         };
         let span = spans::tool(call, "function");
         let running = ready.run(context).instrument(span.clone());
@@ -424,11 +425,20 @@ impl Toolkit {
             journal.commit(Durability::Effect).await?;
         }
         let token = CancellationToken::new();
-        let context =
-            CallContext { media: Some(media.clone()), cancel: token.clone(), ..CallContext::default() };
+        let context = CallContext {
+            media: Some(media.clone()),
+            cancel: token.clone(),
+            allows_part: Some(self.restrictions.parts_of(ready.spec(), PolicyVerdict::Allow)),
+            ..CallContext::default()
+        };
         let outcome = self.finish(ready.run(context), &token, cancel).await?.ok_or(DriveError::OutOfTime)?;
         Ok(redactor.any(outcome).unwrap_or_else(|error| ToolOutcome::failed(error.to_string())))
     }
+}
+
+/// What the policy said of a call that is made: it asked where a person was shown the call.
+fn granted_as(decision: &ToolDecision) -> PolicyVerdict {
+    if decision.shown.is_some() { PolicyVerdict::Ask } else { PolicyVerdict::Allow }
 }
 
 fn denied(by: &str) -> ToolOutcome {

@@ -73,7 +73,7 @@ fn decision() -> LogRecord {
 }
 
 fn beliefs() -> Beliefs {
-    let path = sojourn_primitives::JsonPointer::of(["inventory", "rope"]);
+    let path = "/inventory/rope";
     let rule = serde_json::from_value(serde_json::json!({
         "effect": {"effect": "rises", "path": path, "by": 1.0}, "call": call(),
         "needs": [{"at_least": {"path": "/inventory/reed", "value": 2.0}}], "uses": [{"path": "/inventory/reed", "by": 2.0}],

@@ -79,6 +79,15 @@ impl Kept {
         }
     }
 
+    /// Bounds it by the policies that the run's log has: where one of them denies after its time-out, no call is allowed by one.
+    #[must_use]
+    pub fn bounded_by(mut self, policies: &[PolicyFile]) -> Self {
+        if policies.iter().any(|policy| policy.on_timeout != TimeoutAnswer::Allow) {
+            self.settings.on_timeout = TimeoutAnswer::Deny;
+        }
+        self
+    }
+
     /// Tells people of each question.
     #[must_use]
     pub fn telling(self, teller: Option<Teller>) -> Self {

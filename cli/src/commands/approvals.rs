@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use sojourn_core::call_hash;
 use sojourn_memory::{ApprovalId, ApprovalState, EventSeq, PendingApproval, RecordQuery, Store};
 use sojourn_service::{DaemonLock, now_ms};
+use sojourn_tools::outside::terminal::one_line;
 use sojourn_tools::{Effects, ToolSpec};
 use std::time::Duration;
 
@@ -114,7 +115,9 @@ async fn show(store: &Store, approval: &PendingApproval, json: bool) -> Result<(
     let cannot = if effects(approval)?.irreversible { ", which cannot be undone" } else { "" };
     output::line(format!(
         "{}: run {} wants to call `{}`{cannot}, with",
-        approval.id, asked.run, asked.call.tool
+        approval.id,
+        asked.run,
+        one_line(&asked.call.tool)
     ))?;
     for line in shown_lines(&asked.call.args).map_err(anyhow::Error::msg)? {
         output::line(format!("  {line}"))?;
@@ -129,13 +132,14 @@ async fn show(store: &Store, approval: &PendingApproval, json: bool) -> Result<(
         rows.push(("answer", format!("{} by {by}", approval.state.as_str())));
     }
     for (name, text) in rows {
-        output::line(format!("{name:>9}: {text}"))?;
+        // No line of a tool's description looks like one of these.
+        output::line(format!("{name:>9}: {}", one_line(&text)))?;
     }
     match led_to_it {
         Ok(lines) => {
             output::line("what led to it:")?;
             for line in lines {
-                output::line(format!("  {line}"))?;
+                output::line(format!("  {}", one_line(&line)))?;
             }
         }
         Err(error) => output::note(format!("what led to it cannot be read: {error}")),

@@ -60,8 +60,10 @@ pub async fn bench(home: &Home, args: &Bench) -> Result<ExitCode> {
         seed: agent.run.seed,
     };
     let controller = subject.models.controller.as_ref();
+    // What runs in the home found out about the world.
+    let store = home.store().await?;
     let Prepared { environment, notes, only } =
-        goals::prepare(&scout, environment, &library, controller).await?;
+        goals::prepare(&scout, environment, &library, &store, controller).await?;
     let redactor = agent.redactor();
     for note in notes {
         progress.say(&redactor.text(&note));

@@ -137,7 +137,7 @@ pub async fn make(home: Home, args: &Fork, prompt: Option<String>, by: Option<&s
     };
     let new = NewRun {
         created_ms: now_ms(),
-        title: args.title.clone(),
+        title: args.title.as_deref().map(|title| agent.redactor().text(title)),
         ..NewRun::new(run.clone(), &started.environment.name, &model.name)
     };
     let changes = serde_json::to_value(&changes)?;

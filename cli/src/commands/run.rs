@@ -188,7 +188,12 @@ async fn carry_out(home: Home, args: &Run, run: Option<RunId>) -> Result<ExitCod
             approver::approver(cancel.clone())
         } else {
             let (store, teller) = (context.store.clone(), telling.as_ref().map(|it| it.teller().clone()));
+            let earlier = match &resumed {
+                Some(info) => context.policies(info).await?,
+                None => Vec::new(),
+            };
             let approver = Kept::new(store, run.clone(), &policy, redactor.clone(), cancel.clone())
+                .bounded_by(&earlier)
                 .telling(teller)
                 .releasing_after(args.scheduled.is_some().then_some(args.release_after));
             let approver = Arc::new(approver);

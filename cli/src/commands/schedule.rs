@@ -50,6 +50,14 @@ async fn add(home: &Home, store: &Store, args: &ScheduleAdd) -> Result<()> {
     // Errors of the agent file are reported now, and not when the run is due.
     let agent = AgentFile::read(home.environments(), &args.agent, &args.overrides)?;
     agent.reflex_sources()?;
+    let redactor = agent.redactor();
+    if let Some(name) = args.overrides.iter().find(|one| redactor.text(one) != **one) {
+        let key = name.split('=').next().unwrap_or_default();
+        let what = format!("`--set {key}` holds a secret, and the schedule would keep it");
+        return Err(Failure::new(Kind::Usage, what)
+            .hint("name the variable in the agent file instead")
+            .into());
+    }
     let new = NewSchedule {
         name: args.name.clone().unwrap_or_else(|| name_of(&args.agent)),
         work: Work::Run { agent: place_of(&args.agent)?, arguments: arguments(args) },

@@ -118,6 +118,17 @@ impl RunContext {
         Ok(Session { run, started, driver, started_ms })
     }
 
+    /// The policies that the log of a run has.
+    ///
+    /// # Errors
+    /// A record cannot be read.
+    pub async fn policies(&self, info: &RunInfo) -> Result<Vec<PolicyFile>> {
+        let kinds = [RecordKind::Started, RecordKind::Forked, RecordKind::Resumed].map(RecordKind::as_str);
+        let records = self.store.records(&info.id, &RecordQuery::all().kinds(kinds)).await?;
+        let started = self.started(info, records.first()).await?;
+        Ok(EffectiveConfig::of(&self.store, &started, &records).await?.policies)
+    }
+
     /// Resumes an interrupted run: the recorded part is replayed, then the run is live. `more` replaces the budgets from
     /// there on; with it, a run that had used its budgets up continues. `policy` is that of the local agent file: from
     /// there on the stricter of it and those in the log decides, so the log of a run from elsewhere allows nothing that the

@@ -351,6 +351,31 @@ fn what_a_schedule_cannot_do_is_said_when_it_is_added() {
     assert!(listed.contains("0 8 * * mon-fri (Europe/Berlin)") && listed.contains("08:00:00 +0"), "{listed}");
 }
 
+#[test]
+fn a_secret_is_kept_in_no_title_and_in_no_schedule() {
+    const SECRET: &str = "hunter2-and-more";
+    let place = place();
+    place.write_agent("environment = \"crafter\"\nsecrets = [\"MY_KEY\"]", "");
+    let with_secret = |args: &[&str]| {
+        let mut command = place.command(args);
+        place.answer(&command.env("MY_KEY", SECRET).output().unwrap())
+    };
+    let setting = format!("run.instructions=\"say {SECRET}\"");
+    let refused = with_secret(&["schedule", "add", "agent.toml", "--every", "6h", "--set", &setting]);
+    assert!(
+        !refused.is_ok() && refused.stderr.contains("`--set run.instructions` holds a secret"),
+        "{refused}"
+    );
+    assert_eq!(place.json(&["schedule", "list"]), json!([]));
+    let ran = with_secret(&["run", "agent.toml", "--steps", "2"]);
+    assert!(ran.is_ok(), "{ran}");
+    let title = format!("with {SECRET}");
+    let fork = ["fork", "latest", "--at", "3", "--agent", "agent.toml", "--title", &title, "--no-run"];
+    let forked = with_secret(&fork);
+    assert!(forked.is_ok(), "{forked}");
+    assert_eq!(place.json(&["runs"])[0]["title"], "with [secret MY_KEY]");
+}
+
 /// An agent whose model calls a tool that its policy asks about.
 pub fn asking(place: &Place, policy: &str) {
     let dice = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../examples/plugins/python/dice.py");
@@ -480,6 +505,24 @@ fn a_time_out_that_allows_no_more_allows_no_question_that_is_kept() {
     let first = decisions(&place)[0].clone();
     assert_eq!(first["granted"], false, "{first}");
     assert!(first["by"].as_str().unwrap().contains("the policy does not allow that any more"), "{first}");
+}
+
+/// The policy in the log bounds the time-outs of a run that is resumed under a looser file.
+#[test]
+fn a_time_out_that_the_log_denies_allows_nothing_under_a_looser_file() {
+    if !has("python3") {
+        return;
+    }
+    let place = place();
+    let waits = "unanswered = \"wait\"\ntimeout_ms = 1\non_timeout = ";
+    asking(&place, &format!("{waits}\"deny\""));
+    place.run(&["run", "agent.toml", "--steps", "2", "--unattended"]);
+    let before = decisions(&place).len();
+    asking(&place, &format!("{waits}\"allow\""));
+    place.run(&["run", "agent.toml", "--resume", "--steps", "2", "--unattended"]);
+    let decided = decisions(&place);
+    assert!(before > 0 && decided.len() > before, "{decided:?}");
+    assert!(decided.iter().all(|decision| decision["granted"] == false), "{decided:?}");
 }
 
 #[test]

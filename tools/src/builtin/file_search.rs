@@ -14,9 +14,17 @@ const RESULT: usize = 64 << 10;
 const ENTRIES: usize = 100_000;
 const BYTES: usize = 1 << 30;
 
+/// What bounds a search besides its size.
+pub(super) struct Limits<'a> {
+    /// Whether somebody still waits for the result.
+    pub wanted: &'a dyn Fn() -> bool,
+    /// Whether a file may be read. A policy that denies reading it denies searching it.
+    pub may_read: &'a dyn Fn(&str) -> bool,
+}
+
 /// The lines that hold `text` in the files below `path`, as `FILE:LINE: TEXT`. Ends early, with what was found, when a limit is
-/// reached, and without a result when `wanted` says so.
-pub(super) fn search(root: &Dir, path: &str, text: &str, wanted: &dyn Fn() -> bool) -> io::Result<String> {
+/// reached, and without a result when nobody waits for it.
+pub(super) fn search(root: &Dir, path: &str, text: &str, limits: &Limits<'_>) -> io::Result<String> {
     let mut found = Found::default();
     let mut open = vec![PathBuf::from(path)];
     let (mut entries_left, mut bytes_left) = (ENTRIES, BYTES);
@@ -28,7 +36,7 @@ pub(super) fn search(root: &Dir, path: &str, text: &str, wanted: &dyn Fn() -> bo
             Err(error) => return Err(error),
         };
         for entry in entries {
-            if !wanted() {
+            if !(limits.wanted)() {
                 return Err(io::Error::other("the search was given up"));
             }
             let entry = entry?;
@@ -42,6 +50,7 @@ pub(super) fn search(root: &Dir, path: &str, text: &str, wanted: &dyn Fn() -> bo
                 open.push(path);
             } else if kind.is_file()
                 && let Some(name) = path.to_str()
+                && (limits.may_read)(name)
                 // Binary and oversized files are skipped.
                 && let Ok(content) = read(root, name)
             {
@@ -106,6 +115,8 @@ fn excerpt(line: &str, at: usize) -> String {
 mod tests {
     use super::*;
 
+    const ANY: Limits<'_> = Limits { wanted: &|| true, may_read: &|_| true };
+
     fn place() -> (tempfile::TempDir, Dir) {
         let place = tempfile::tempdir().unwrap();
         let root = Dir::open_ambient_dir(place.path(), cap_std::ambient_authority()).unwrap();
@@ -119,25 +130,36 @@ mod tests {
         for number in 0..20 {
             std::fs::write(place.path().join(format!("{number}.txt")), format!("needle\n{line}\n")).unwrap();
         }
-        let found = search(&root, ".", "needle", &|| true).unwrap();
+        let found = search(&root, ".", "needle", &ANY).unwrap();
         assert_eq!(found.lines().count(), 40);
         assert!(found.len() < 20 << 10, "{}", found.len());
         assert!(found.lines().all(|line| line.contains("needle")));
     }
 
     #[test]
+    fn a_search_reads_no_file_that_may_not_be_read() {
+        let (place, root) = place();
+        for name in ["public", "secret"] {
+            std::fs::create_dir(place.path().join(name)).unwrap();
+            std::fs::write(place.path().join(name).join("a"), "needle").unwrap();
+        }
+        let limits = Limits { may_read: &|file| !file.contains("secret"), ..ANY };
+        assert_eq!(search(&root, ".", "needle", &limits).unwrap(), "./public/a:1: needle");
+    }
+
+    #[test]
     fn a_search_that_nobody_waits_for_ends() {
         let (place, root) = place();
         std::fs::write(place.path().join("a"), "needle").unwrap();
-        assert!(search(&root, ".", "needle", &|| false).is_err());
+        assert!(search(&root, ".", "needle", &Limits { wanted: &|| false, ..ANY }).is_err());
     }
 
     #[test]
     fn the_first_matches_are_shown_and_the_rest_is_announced() {
         let (place, root) = place();
         std::fs::write(place.path().join("a"), "needle\n".repeat(LISTED + 1)).unwrap();
-        let found = search(&root, ".", "needle", &|| true).unwrap();
+        let found = search(&root, ".", "needle", &ANY).unwrap();
         assert!(found.ends_with("\n[only the first 500 are shown]"), "{found}");
-        assert_eq!(search(&root, ".", "nowhere", &|| true).unwrap(), "nothing found");
+        assert_eq!(search(&root, ".", "nowhere", &ANY).unwrap(), "nothing found");
     }
 }

@@ -1,4 +1,4 @@
-use super::file_search::search;
+use super::file_search::{Limits, search};
 use super::truncate;
 use crate::media::{MAX_MEDIA_BYTES, recognised};
 use crate::schema::identifier;
@@ -114,7 +114,15 @@ impl Operation {
                 File::Text(text) => Ok(Content::text(truncate(&text, READ))),
                 File::Media(bytes, mime) => context.keep(bytes, mime, &tool).map_err(io::Error::other),
             },
-            Self::Search => search(&root, &path, &words, &|| wanted.strong_count() > 0).map(Content::text),
+            Self::Search => {
+                let may_read = |file: &str| {
+                    let mut part = args.clone();
+                    part.insert("path".to_owned(), file.into());
+                    context.allows_part.as_ref().is_none_or(|allows| allows(&part))
+                };
+                let limits = Limits { wanted: &|| wanted.strong_count() > 0, may_read: &may_read };
+                search(&root, &path, &words, &limits).map(Content::text)
+            }
             Self::Write => write(&root, &path, &words).map(Content::text),
         });
         let done = done.await;

@@ -134,6 +134,7 @@ async fn answer(
         cancel,
         progress: Some(Arc::new(progress)),
         media: None,
+        allows_part: None,
     };
     match toolbox.validate(&ToolCall { name: params.tool, args: params.args }) {
         Ok(ready) => json!({"id": id, "result": ready.run(context).await}),

@@ -6,6 +6,7 @@ use super::{
 use crate::content::plain;
 use crate::environment::SUCCEED;
 use crate::mcp::{McpSettings, McpSource};
+use crate::schema::without_texts;
 use crate::{
     CallContext, Condition, Content, Ending, EndingKind, EnvironmentError, EnvironmentSpec, Frame, TaskSpec,
     ToolSource as _, Wording,
@@ -278,7 +279,12 @@ impl McpPeer {
             Some(ActionOffer {
                 name: name.clone(),
                 description: spec.description.clone(),
-                input: Some(spec.input_schema()),
+                // Endpoints show the schemas of answers to their models.
+                input: Some(if self.settings.trusted {
+                    spec.input_schema()
+                } else {
+                    without_texts(spec.input_schema())
+                }),
                 untrusted: !self.settings.trusted,
             })
         };

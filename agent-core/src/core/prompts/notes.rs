@@ -45,7 +45,7 @@ pub(in crate::core) fn causal_note(
         notes.push(note);
     }
     if notes.is_empty()
-        && let Some(note) = shortfall(&task.goal, &failure.before, &failure.after, &failure.call)
+        && let Some(note) = shortfall(planner.world_text(), &task.goal, failure)
     {
         notes.push(note);
     }
@@ -189,10 +189,11 @@ fn call_note(planner: &Planner, world: WorldText, failed: &CallTrace) -> Option<
 }
 
 /// The difference between what a call had to bring and what it brought.
-fn shortfall(goal: &Condition, before: &Value, after: &Value, call: &str) -> Option<String> {
+fn shortfall(world: WorldText, goal: &Condition, failure: &Failure) -> Option<String> {
     let Condition::Increased { path, by, .. } = goal else { return None };
+    let Failure { before, after, call, .. } = failure;
     let number = |state: &Value| path.find(state).and_then(Value::as_i64).unwrap_or(0);
-    let property = path.as_str().replace('/', ".");
+    let property = world.property(path);
     if matches!(by, Amount::Literal(_)) {
         return Some(prompt!("notes", "not_grown", property = property));
     }
@@ -201,7 +202,7 @@ fn shortfall(goal: &Condition, before: &Value, after: &Value, call: &str) -> Opt
         "too_few",
         call = call,
         before = number(before),
-        item = path.last().unwrap_or_default(),
+        item = world.name(&path.last().unwrap_or_default()),
         after = number(after),
         property = property,
     ))

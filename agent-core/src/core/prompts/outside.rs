@@ -2,8 +2,10 @@
 
 use super::{message, prompt};
 use sojourn_controller::{Message, Role};
+use sojourn_primitives::JsonPointer;
 use sojourn_tools::outside::quote;
 use sojourn_tools::{EnvironmentSpec, Example};
+use std::borrow::Cow;
 
 /// Limit on a name that is shown without quotation marks, in bytes.
 const MAX_NAME: usize = 40;
@@ -39,6 +41,24 @@ impl WorldText {
     /// A text inside a sentence.
     pub fn inline(self, text: &str) -> String {
         if self.untrusted { quote::inline(text) } else { text.to_owned() }
+    }
+
+    /// The name of a thing inside a sentence: as it is where it is a word or a short phrase.
+    pub fn name(self, name: &str) -> String {
+        let is_plain = |c: char| c.is_alphanumeric() || matches!(c, ' ' | '-' | '\'' | '_' | ':' | '.');
+        if name.len() <= MAX_NAME && name.chars().all(is_plain) { name.to_owned() } else { self.inline(name) }
+    }
+
+    /// Where a program finds a field: `observe().inventory.wood`, without the call.
+    pub fn property(self, path: &JsonPointer) -> String {
+        if !self.untrusted {
+            return path.as_str().replace('/', ".");
+        }
+        let named = |name: Cow<'_, str>| match name_from_outside(&name) {
+            plain if *plain == *name => format!(".{plain}"),
+            quoted => format!("[{quoted}]"),
+        };
+        path.names().map(named).collect()
     }
 
     /// The calls that are possible now.

@@ -16,7 +16,11 @@ impl Planner {
         };
         if recipe.target.is_some() && !recipe.provides.is_empty() {
             line.push(' ');
-            line.push_str(&prompt!("plan", "gives", items = list(recipe.provides.iter().map(counted))));
+            line.push_str(&prompt!(
+                "plan",
+                "gives",
+                items = list(recipe.provides.iter().map(|made| self.counted(made)))
+            ));
         }
         if let Some(note) = &recipe.note {
             line.push(' ');
@@ -27,19 +31,23 @@ impl Planner {
 
     fn needs(&self, recipe: &Recipe) -> Vec<String> {
         let words = self.words();
-        let things = |names: &[String]| list(names.iter().map(|name| with_article(name)));
+        let things = |names: &[String]| list(names.iter().map(|name| self.with_article(name)));
         let mut needs = Vec::new();
         if !recipe.tools.is_empty() {
             needs.push(prompt!("plan", "held", things = things(&recipe.tools)));
         }
         if !recipe.consumes.is_empty() {
-            needs.push(prompt!("plan", "used_up", items = list(recipe.consumes.iter().map(counted))));
+            needs.push(prompt!(
+                "plan",
+                "used_up",
+                items = list(recipe.consumes.iter().map(|used| self.counted(used)))
+            ));
         }
         if !recipe.nearby.is_empty() {
             needs.push(prompt!("plan", "nearby", things = things(&recipe.nearby), nearby = words.nearby));
         }
         if let Some(target) = &recipe.target {
-            needs.push(prompt!("plan", "target", target = with_article(target), facing = words.facing));
+            needs.push(prompt!("plan", "target", target = self.with_article(target), facing = words.facing));
         }
         needs
     }
@@ -51,14 +59,19 @@ impl Planner {
         if let Some(target) = &recipe.target {
             let goal = match (self.count_parameter(spec), recipe.provides.first()) {
                 (Some(parameter), Some(made)) => {
-                    prompt!("plan", "count_reached", parameter = parameter, item = made.item)
+                    prompt!(
+                        "plan",
+                        "count_reached",
+                        parameter = parameter,
+                        item = self.world_text().name(&made.item)
+                    )
                 }
-                _ => reached(spec),
+                _ => self.reached(spec),
             };
             return Some(prompt!(
                 "plan",
                 "repeat_find",
-                target = with_article(target),
+                target = self.with_article(target),
                 call = recipe.call,
                 search = self.words().search,
                 goal = goal,
@@ -69,10 +82,10 @@ impl Planner {
         let calls = calls.join("; ");
         let totals = self.totals(task);
         if totals.is_empty() {
-            return Some(prompt!("plan", "repeat_calls", calls = calls, goal = reached(spec)));
+            return Some(prompt!("plan", "repeat_calls", calls = calls, goal = self.reached(spec)));
         }
         let items = totals.iter().map(|total| match total.uses.as_slice() {
-            [_] => prompt!("plan", "item", count = total.count, item = total.item),
+            [_] => prompt!("plan", "item", count = total.count, item = self.world_text().name(&total.item)),
             uses => {
                 let uses: Vec<String> = uses
                     .iter()
@@ -82,12 +95,30 @@ impl Planner {
                     "plan",
                     "item_with_uses",
                     count = total.count,
-                    item = total.item,
+                    item = self.world_text().name(&total.item),
                     uses = uses.join(", "),
                 )
             }
         });
         Some(prompt!("plan", "collect", items = list(items), calls = calls))
+    }
+
+    /// How a program sees that the task is done: `observe().counters.painted has grown`.
+    fn reached(&self, task: &TaskSpec) -> String {
+        if let Condition::Increased { path, .. } = &task.goal {
+            prompt!("plan", "grown", property = self.world_text().property(path))
+        } else {
+            prompt!("plan", "done", description = task.description)
+        }
+    }
+
+    fn counted(&self, ingredient: &Ingredient) -> String {
+        prompt!("plan", "item", count = ingredient.count, item = self.world_text().name(&ingredient.item))
+    }
+
+    fn with_article(&self, noun: &str) -> String {
+        let vowel = noun.starts_with(['a', 'e', 'i', 'o', 'u']);
+        format!("{} {}", if vowel { "an" } else { "a" }, self.world_text().name(noun))
     }
 }
 
@@ -99,24 +130,6 @@ pub(in crate::core) fn for_itself() -> String {
 /// The purpose of an ingredient of a thing that must be nearby.
 pub(in crate::core) fn for_thing(thing: &str) -> String {
     prompt!("plan", "for_thing", thing = thing)
-}
-
-/// How a program sees that the task is done: `observe().counters.painted has grown`.
-fn reached(task: &TaskSpec) -> String {
-    if let Condition::Increased { path, .. } = &task.goal {
-        prompt!("plan", "grown", property = path.as_str().replace('/', "."))
-    } else {
-        prompt!("plan", "done", description = task.description)
-    }
-}
-
-fn counted(ingredient: &Ingredient) -> String {
-    prompt!("plan", "item", count = ingredient.count, item = ingredient.item)
-}
-
-fn with_article(noun: &str) -> String {
-    let vowel = noun.starts_with(['a', 'e', 'i', 'o', 'u']);
-    format!("{} {noun}", if vowel { "an" } else { "a" })
 }
 
 /// "a, b and c".

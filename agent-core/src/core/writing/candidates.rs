@@ -156,7 +156,9 @@ impl Core {
             .map(|i| self.practice_seed(&task.name, &task.name, i as u64))
             .collect();
         let nothing_held = Value::Null;
-        let prelude = self.planner.missing_tools(&task.name, &nothing_held);
+        let mut prelude = self.planner.missing_tools(&task.name, &nothing_held);
+        // A world may document tasks that need each other: none of them has a skill before the others.
+        prelude.retain(|name| self.library.active(name).is_some());
         let prelude = prelude.into_iter().map(|name| self.call(name, Map::new()));
         let waiting = self.planner.recipe(&task.name).and_then(|recipe| recipe.waiting.as_ref());
         let waits = waiting.map_or(0, |waiting| waiting.times.min(MOST_WAITS) as usize);

@@ -24,6 +24,8 @@ pub(super) fn needles(value: &str, secret: usize) -> Vec<Needle> {
     let word = value.len() < LONG;
     let mut forms: Vec<Vec<u8>> = readings(value).into_iter().map(|reading| reading.bytes).collect();
     forms.push(value.replace(' ', "+").into_bytes());
+    // A name in a JSON pointer (RFC 6901), as conditions and changes of state have it.
+    forms.push(value.replace('~', "~0").replace('/', "~1").into_bytes());
     for line in value.lines().map(str::trim).filter(|line| line.len() >= LONG_LINE) {
         forms.push(line.as_bytes().to_vec());
     }

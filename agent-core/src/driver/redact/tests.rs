@@ -33,6 +33,8 @@ fn an_encoded_secret_is_found() {
         r#"p/a ss\"wörd?"#,
         r#"p\/a ss\\\"w\\u00f6rd?"#,
         "p&#x2f;a ss&quot;w&#246;rd?",
+        // A name in a JSON pointer.
+        "/inventory/p~1a ss\"wörd?",
         "p/a ss\"w\n  örd?",
         "p/a ss\"w\r\n> örd?",
         "p/\u{200b}a ss\"wö\u{ad}rd?",

@@ -39,6 +39,7 @@ impl Scripted {
             parameters: None,
             context_tokens: Some(4096),
             sha256: None,
+            sees: false,
         };
         let (asked, busy) = (Mutex::default(), Arc::default());
         Self { model, pieces: pieces.to_vec(), asked, hangs: false, busy }
@@ -77,7 +78,7 @@ impl Controller for Scripted {
         }
         let one = Completion::new(self.pieces.concat(), 2, Finish::Complete);
         let usage =
-            Usage { prompt_tokens: 9, cached_tokens: 4, completion_tokens: 2, accepted_draft_tokens: 0 };
+            Usage { prompt_tokens: 9, cached_tokens: 4, completion_tokens: 2, ..Usage::default() };
         Ok(Reply::new(vec![one; request.candidates as usize], usage, Timing::default()))
     }
 

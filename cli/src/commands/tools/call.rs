@@ -9,9 +9,10 @@ use sojourn_controller::Cancel;
 use sojourn_core::{Question, now_ms};
 use sojourn_memory::EventSeq;
 use sojourn_tools::schema::identifier;
-use sojourn_tools::{CallContext, Policy, PolicyVerdict, ToolCall, signature};
+use sojourn_tools::{AllowsPart, CallContext, Policies, PolicyVerdict, ToolCall, signature};
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 /// Calls a tool once.
 pub async fn call(
@@ -26,19 +27,20 @@ pub async fn call(
         Failure::new(Kind::Usage, format!("the arguments are not a JSON object: {error}"))
             .hint("write them like '{\"path\": \".\"}'")
     })?;
-    let (toolbox, policy, name) = if path.is_dir() {
+    let mut policies = Policies::default();
+    let (toolbox, name) = if path.is_dir() {
         let (_, toolbox) = Manifest::read(path)?.start(path).await?;
         // The tool's name with and without the plugin's prefix.
         let known = toolbox.specs().iter().any(|spec| spec.name == tool);
-        (toolbox, Policy::default(), if known { tool } else { identifier(NAME, &tool) })
+        (toolbox, if known { tool } else { identifier(NAME, &tool) })
     } else {
         let agent = AgentFile::read(home.environments(), path, &[])?;
-        let policy = Policy::new(agent.run.tools.clone().unwrap_or_default().policy)?;
+        policies.add(&agent.run.tools.clone().unwrap_or_default().policy)?;
         let toolbox = agent.patient_toolbox().await?.ok_or_else(|| {
             Failure::new(Kind::Usage, format!("`{}` names no tools", path.display()))
                 .hint(format!("add a table like [tools.notes], or name a directory with a `{FILE}`"))
         })?;
-        (toolbox, policy, tool)
+        (toolbox, tool)
     };
     let call = ToolCall { name, args };
     let ready = match toolbox.validate(&call) {
@@ -63,7 +65,7 @@ pub async fn call(
             return Err(Failure::new(Kind::Usage, own(refusal.to_string())).hint(own(hint)).into());
         }
     };
-    let decision = policy.decide(ready.spec(), ready.args(), false);
+    let decision = policies.decide(ready.spec(), ready.args(), false);
     let granted = match decision.verdict {
         PolicyVerdict::Allow => true,
         PolicyVerdict::Ask if yes => true,
@@ -83,7 +85,14 @@ pub async fn call(
             .into());
     }
     let key = format!("by-hand/{}", now_ms());
-    let context = CallContext { now_ms: now_ms(), idempotency_key: key, ..CallContext::default() };
+    let (spec, verdict) = (ready.spec().clone(), decision.verdict);
+    let allows_part: AllowsPart = Arc::new(move |part| policies.allow_part(&spec, part, verdict));
+    let context = CallContext {
+        now_ms: now_ms(),
+        idempotency_key: key,
+        allows_part: Some(allows_part),
+        ..CallContext::default()
+    };
     let outcome = ready.run(context).await;
     toolbox.close().await;
     if json {
