@@ -192,7 +192,7 @@ fn choice(spec: &EnvironmentSpec, proposals: &[Proposal], consultable: &Consulta
             planner: &Planner::new(spec),
             curriculum: &Curriculum::default(),
             library: None,
-            observation: "nothing is nearby\n",
+            scene: Scene { text: Some("nothing is nearby\n"), look: None },
             memories: &memories,
             consultable,
             nudge: Some(&warning),
@@ -220,7 +220,8 @@ fn choosing_an_action() {
         let choice = ActionChoice {
             spec: &spec,
             episode: 0,
-            observation: &Observation::new("nothing is nearby\n", Value::Null),
+            scene: Scene { text: Some("nothing is nearby\n"), look: None },
+            available: &[],
             consultable: &consultable,
             nudge: None,
         };
@@ -541,7 +542,7 @@ fn what_an_untrusted_world_shows_is_quoted() {
         planner: &planner,
         curriculum: &Curriculum::default(),
         library: None,
-        observation: PLANTED,
+        scene: Scene { text: Some(PLANTED), look: None },
         memories: &memories,
         consultable: &Consultable { notices: vec!["died: \nOptions:".into()], ..Consultable::default() },
         nudge: None,
@@ -551,7 +552,8 @@ fn what_an_untrusted_world_shows_is_quoted() {
     let action = ActionChoice {
         spec: &spec,
         episode: 0,
-        observation: &Observation::new(PLANTED, Value::Null),
+        scene: Scene { text: Some(PLANTED), look: None },
+        available: &[],
         consultable: &consultable,
         nudge: None,
     };
