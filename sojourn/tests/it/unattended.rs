@@ -221,7 +221,8 @@ fn logs_are_collected_by_schedule_and_never_below_a_live_run() {
     let place = place();
     place.write_agent("environment = \"crafter\"", "");
     for _ in 0..3 {
-        place.text(&["run", "agent.toml", "--steps", "3"]);
+        // A run that memories name would stay.
+        place.text(&["run", "agent.toml", "--steps", "3", "--set", "run.memory=false"]);
     }
     place.text(&["schedule", "add", "agent.toml", "--at", "now", "--steps", "800", "--name", "life"]);
     let gc = |name: &str, more: &[&str]| {
