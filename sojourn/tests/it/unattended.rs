@@ -221,7 +221,8 @@ fn logs_are_collected_by_schedule_and_never_below_a_live_run() {
     let place = place();
     place.write_agent("environment = \"crafter\"", "");
     for _ in 0..3 {
-        place.text(&["run", "agent.toml", "--steps", "3"]);
+        // A run that memories name would stay.
+        place.text(&["run", "agent.toml", "--steps", "3", "--set", "run.memory=false"]);
     }
     place.text(&["schedule", "add", "agent.toml", "--at", "now", "--steps", "800", "--name", "life"]);
     let gc = |name: &str, more: &[&str]| {
@@ -278,9 +279,18 @@ fn a_disk_that_runs_low_pauses_a_run_before_it_is_full_and_a_killed_process_is_s
     let daemon = Running::start(command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log));
     until("the daemon serves", || said(&place).contains("serving `"));
 
-    // The home as the daemon sees it.
+    // Commands see the home as the daemon does. SQLite follows the link of a process's root, so they enter its namespaces.
     let inside = PathBuf::from(format!("/proc/{}/root{}", daemon.id(), home.display()));
-    let ask = |args: &[&str]| place.json(&[&["--home", inside.to_str().unwrap()], args].concat());
+    let ask = |args: &[&str]| -> Value {
+        let asked = place.command(&[args, &["--json"]].concat());
+        let mut command = std::process::Command::new("nsenter");
+        command.args(["--user", "--mount", "--preserve-credentials", "--target", &daemon.id().to_string()]);
+        command.arg(asked.get_program()).args(asked.get_args()).current_dir(place.path());
+        command.envs(asked.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        let answer = place.answer(&command.output().unwrap());
+        assert!(answer.is_ok(), "{args:?}: {answer}");
+        serde_json::from_str(&answer.stdout).unwrap()
+    };
     let agent = place.path().join("agent.toml").display().to_string();
     ask(&["schedule", "add", &agent, "--at", "now", "--steps", "800", "--name", "life"]);
     let process =
