@@ -546,6 +546,8 @@ mod tests {
 
     #[test]
     fn a_call_reaches_no_part_of_it_that_a_rule_denies() {
+        use PolicyVerdict::{Allow, Ask, Deny};
+
         let search = tool("notes_search", Effects::default());
         let with = |rules: Vec<Rule>| {
             let mut policies = Policies::default();
@@ -557,7 +559,6 @@ mod tests {
             ..rule("notes_*", then)
         };
         let part = |path: &str| json!({"text": "a", "path": path}).as_object().cloned().unwrap();
-        use PolicyVerdict::{Allow, Ask, Deny};
         for (rules, file, whole, allowed) in [
             (vec![path("secret.*", Deny), rule("*", Allow)], "./secret/a", Allow, false),
             (vec![path("secret.*", Deny), rule("*", Allow)], "public/../secret/a", Ask, false),

@@ -109,15 +109,15 @@ impl ChatRequest {
 
 /// Parameters that are known, and have an effect that this server does not offer.
 fn refuse_others(body: &mut Fields) -> Result<(), ApiError> {
-    let (off, zero) = (json!(false), [json!(0), json!(0.0)]);
-    body.refuse("logprobs", &[off.clone()], "it returns no probabilities of tokens")?;
+    let (off, zero) = ([json!(false)], [json!(0), json!(0.0)]);
+    body.refuse("logprobs", &off, "it returns no probabilities of tokens")?;
     body.refuse("top_logprobs", &zero, "it returns no probabilities of tokens")?;
     body.refuse("logit_bias", &[json!({})], "it samples by the model's own probabilities")?;
     body.refuse("presence_penalty", &zero, "it samples by the model's own probabilities")?;
     body.refuse("frequency_penalty", &zero, "it samples by the model's own probabilities")?;
     body.refuse("modalities", &[json!(["text"])], "the model writes text only")?;
     body.refuse("audio", &[], "the model writes text only")?;
-    body.refuse("store", &[off], "it keeps no answers")?;
+    body.refuse("store", &off, "it keeps no answers")?;
     body.refuse("reasoning_effort", &[json!("none")], "the model has no reasoning that could be set")?;
     body.refuse("verbosity", &[json!("medium")], "say in `messages` how long answers should be")?;
     body.refuse("functions", &[json!([])], "use `tools`")?;

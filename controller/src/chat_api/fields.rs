@@ -58,13 +58,11 @@ impl Fields {
 
     pub(super) fn number(&mut self, name: &str, range: RangeInclusive<f64>) -> Result<Option<f64>, ApiError> {
         let Some(value) = self.take(name) else { return Ok(None) };
-        match value.as_f64().filter(|number| range.contains(number)) {
-            Some(number) => Ok(Some(number)),
-            None => {
-                let fault = format!("must be a number from {} to {}", range.start(), range.end());
-                Err(self.invalid(name, &fault))
-            }
-        }
+        let number = value.as_f64().filter(|number| range.contains(number));
+        number.map(Some).ok_or_else(|| {
+            let fault = format!("must be a number from {} to {}", range.start(), range.end());
+            self.invalid(name, &fault)
+        })
     }
 
     pub(super) fn integer(
@@ -74,13 +72,10 @@ impl Fields {
     ) -> Result<Option<u32>, ApiError> {
         let Some(value) = self.take(name) else { return Ok(None) };
         let number = value.as_u64().and_then(|number| u32::try_from(number).ok());
-        match number.filter(|number| range.contains(number)) {
-            Some(number) => Ok(Some(number)),
-            None => {
-                let fault = format!("must be an integer from {} to {}", range.start(), range.end());
-                Err(self.invalid(name, &fault))
-            }
-        }
+        number.filter(|number| range.contains(number)).map(Some).ok_or_else(|| {
+            let fault = format!("must be an integer from {} to {}", range.start(), range.end());
+            self.invalid(name, &fault)
+        })
     }
 
     pub(super) fn list(&mut self, name: &str) -> Result<Option<Vec<Value>>, ApiError> {

@@ -37,7 +37,7 @@ pub(super) enum Choice {
 #[derive(Debug)]
 pub(super) struct Tools {
     pub(super) choice: Choice,
-    tools: Vec<Tool>,
+    offered: Vec<Tool>,
     /// Whether one answer may have several calls.
     parallel: bool,
 }
@@ -108,12 +108,12 @@ impl Tools {
                 }
             };
         }
-        Ok(Some(Self { choice, tools, parallel }))
+        Ok(Some(Self { choice, offered: tools, parallel }))
     }
 
     /// The words that tell the model of the tools.
     pub(super) fn prompt(&self) -> String {
-        let lines: Vec<&str> = self.tools.iter().map(|tool| tool.line.as_str()).collect();
+        let lines: Vec<&str> = self.offered.iter().map(|tool| tool.line.as_str()).collect();
         PROMPT.trim_end().replace("{tools}", &lines.join("\n"))
     }
 
@@ -121,7 +121,7 @@ impl Tools {
     pub(super) fn grammar(&self) -> String {
         let more = if self.parallel { MAX_CALLS - 1 } else { 0 };
         let numbered = |prefix: &str| {
-            let names: Vec<String> = (0..self.tools.len()).map(|index| format!("{prefix}{index}")).collect();
+            let names: Vec<String> = (0..self.offered.len()).map(|index| format!("{prefix}{index}")).collect();
             names.join(" | ")
         };
         let mut grammar = String::from("opening: \"<tool_call>\\n\"\n");
@@ -131,7 +131,7 @@ impl Tools {
             _ => writeln!(grammar, "calls: call another{{0,{more}}}\nanother: \"\\n<tool_call>\\n\" call"),
         };
         let _ = writeln!(grammar, "call: {}", numbered("call"));
-        for (index, tool) in self.tools.iter().enumerate() {
+        for (index, tool) in self.offered.iter().enumerate() {
             let begins = json!(format!("{{\"name\": \"{}\", \"arguments\": ", tool.name));
             let ends = json!(CLOSING);
             let schema = on_one_line(tool.parameters.clone());
