@@ -8,6 +8,7 @@
 
 pub mod agent_file;
 mod approver;
+pub mod beliefs;
 mod commands;
 mod completing;
 pub mod duration;
@@ -16,7 +17,6 @@ mod embedding;
 pub mod environments;
 pub mod error;
 mod eyes;
-pub mod beliefs;
 mod goals;
 pub mod home;
 mod input;
