@@ -78,8 +78,13 @@ impl Core {
             !found.contains(name) || (!new.contains(name) && skills.contains_key(name))
         };
         let found = &self.discoveries.tasks;
-        let own: BTreeSet<String> =
-            self.spec.tasks.iter().map(|task| task.name.clone()).filter(|name| !found.contains(name)).collect();
+        let own: BTreeSet<String> = self
+            .spec
+            .tasks
+            .iter()
+            .map(|task| task.name.clone())
+            .filter(|name| !found.contains(name))
+            .collect();
         let mut spec = self.spec.clone();
         spec.tasks.retain(|task| stays(&task.name, found));
         spec.recipes.retain(|recipe| stays(&recipe.task, found));

@@ -54,7 +54,15 @@ impl Planner {
         }
         let held_at = spec.recipes.iter().find_map(|recipe| recipe.held_at.clone());
         let held_at = held_at.unwrap_or_else(|| JsonPointer::of(["inventory"]));
-        Self { tasks, places, recipes, providers, held_at, words: Words::of(spec), world_text: WorldText::of(spec) }
+        Self {
+            tasks,
+            places,
+            recipes,
+            providers,
+            held_at,
+            words: Words::of(spec),
+            world_text: WorldText::of(spec),
+        }
     }
 
     /// The world's words in prompts.

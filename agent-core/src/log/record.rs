@@ -8,9 +8,9 @@ use super::declare::log_records;
 use super::{Payload, tagged};
 use crate::config::{Budgets, RunConfig};
 use crate::model::{
-    ActReport, Beliefs, CandidateTrial, Demonstration, DiscoveryPlan, Edit, ExplorationPlan, FinishReason, Milestone, NewLesson,
-    Purpose, Recalled, ReflexCandidateTrial, ReflexTrialPlan, SkillRetest, Started, StepRecord, ToolDecision,
-    TrialPlan,
+    ActReport, Beliefs, CandidateTrial, Demonstration, DiscoveryPlan, Edit, ExplorationPlan, FinishReason,
+    Milestone, NewLesson, Purpose, Recalled, ReflexCandidateTrial, ReflexTrialPlan, SkillRetest, Started,
+    StepRecord, ToolDecision, TrialPlan,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;

@@ -88,7 +88,8 @@ fn a_task_that_was_found_out_is_learned_by_its_recipe_and_the_next_stage_begins_
     let tried = candidates(&effects);
     assert!(tried[0].contains(r#"if (go_to("tree")) interact();"#), "{tried:?}");
     assert!(tried[0].starts_with("function raise_inventory_wood() {"), "{tried:?}");
-    let acted = |effect: &Effect| matches!(effect, Effect::Act { call, .. } if call.name == "raise_inventory_wood");
+    let acted =
+        |effect: &Effect| matches!(effect, Effect::Act { call, .. } if call.name == "raise_inventory_wood");
     assert!(effects.iter().any(acted));
 }
 
@@ -102,7 +103,8 @@ fn what_was_contradicted_since_is_not_tried_any_more() {
 
 #[test]
 fn without_the_setting_nothing_is_found_out_during_the_run() {
-    let effects = drive_in(spec(), RunConfig::default(), &vec![Whim { choice: 1, lucky: true, steps: 5 }; 60]);
+    let effects =
+        drive_in(spec(), RunConfig::default(), &vec![Whim { choice: 1, lucky: true, steps: 5 }; 60]);
     assert!(stages(&effects).is_empty());
 }
 

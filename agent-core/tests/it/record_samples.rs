@@ -3,9 +3,9 @@
 use serde_json::{Map, Value, json};
 use sojourn_controller::{Completion, Constraint, Finish, Message, ModelInfo, Reply, Request, Timing, Usage};
 use sojourn_core::{
-    ActReport, Beliefs, ControlRecord, Demonstration, DiscoveryPlan, Edit, Effect, Event, ExplorationPlan, FinishReason, ForkChanges,
-    LessonKind, LogRecord, Milestone, NewLesson, Payload as _, Purpose, Recalled, ReflexTrialPlan, RunConfig,
-    RunOrigin, SkillEvent, StepRecord, ToolDecision, TrialPlan,
+    ActReport, Beliefs, ControlRecord, Demonstration, DiscoveryPlan, Edit, Effect, Event, ExplorationPlan,
+    FinishReason, ForkChanges, LessonKind, LogRecord, Milestone, NewLesson, Payload as _, Purpose, Recalled,
+    ReflexTrialPlan, RunConfig, RunOrigin, SkillEvent, StepRecord, ToolDecision, TrialPlan,
 };
 use sojourn_crafter::CrafterEnvironment;
 use sojourn_memory::{EventSeq, ForkPoint, Hash, RunId};

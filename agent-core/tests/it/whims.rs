@@ -5,9 +5,8 @@ use serde_json::{Map, Value, json};
 use sojourn_controller::{Completion, Finish, Reply, Timing, Usage};
 use sojourn_core::{
     ActReport, CandidateTrial, Core, DemonstratedCall, Demonstration, DiscoveryPlan, Effect, Event,
-    ExplorationPlan, Moment,
-    Recalled, ReflexCandidateTrial, ReflexTrialPlan, RunConfig, RunOrigin, SkillUse, TrialPlan, UiState,
-    Unlocked,
+    ExplorationPlan, Moment, Recalled, ReflexCandidateTrial, ReflexTrialPlan, RunConfig, RunOrigin, SkillUse,
+    TrialPlan, UiState, Unlocked,
 };
 use sojourn_crafter::CrafterEnvironment;
 use sojourn_memory::EventSeq;

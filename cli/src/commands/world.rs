@@ -1,13 +1,13 @@
 //! `sojourn world`: what a world is like, as an agent finds it out.
 
 use crate::agent_file::AgentFile;
-use crate::beliefs::{self, Found};
 use crate::args::World as Command;
+use crate::beliefs::{self, Found};
+use crate::error::{Failure, Kind};
 use crate::goals::{Scout, failing};
 use crate::home::Home;
 use crate::{output, table};
 use anyhow::Result;
-use crate::error::{Failure, Kind};
 use serde_json::{Value, json};
 use sojourn_memory::{RunId, Store};
 use sojourn_synthesis::{Change, FieldKind, StateField, Survey};

@@ -102,7 +102,11 @@ mod tests {
         {
             assert!(provider.provides(name));
             let world = provider.in_process(name).unwrap();
-            assert_eq!((world.spec().tasks.len(), provider.reflexes(name).len()), (tasks, reflexes), "{name}");
+            assert_eq!(
+                (world.spec().tasks.len(), provider.reflexes(name).len()),
+                (tasks, reflexes),
+                "{name}"
+            );
         }
         assert!(provider.agent_file(UNDOCUMENTED).contains(UNDOCUMENTED));
         assert!(!provider.provides("crafters") && !provider.provides("craft"));

@@ -102,7 +102,8 @@ fn plain_text(text: &str) -> String {
 
 /// Whether the call did what it was asked for, and nothing of why.
 fn plain_outcome(outcome: ToolOutcome) -> ToolOutcome {
-    let plain = if outcome.ok { ToolOutcome::done("done") } else { ToolOutcome::failed("nothing came of it") };
+    let plain =
+        if outcome.ok { ToolOutcome::done("done") } else { ToolOutcome::failed("nothing came of it") };
     ToolOutcome { value: outcome.value.map(plain_state), ..plain }
 }
 
@@ -210,7 +211,11 @@ mod tests {
             all = format!("{all} {}", json!(outcome));
             if round % 5 == 0 {
                 let made = call(&mut world, "make", json!({"x": "wood_pickaxe"})).await;
-                all = format!("{all} {} {}", json!(made), call(&mut world, "observe", json!({})).await.value.unwrap());
+                all = format!(
+                    "{all} {} {}",
+                    json!(made),
+                    call(&mut world, "observe", json!({})).await.value.unwrap()
+                );
             }
         }
         all += &shown(&world);

@@ -67,7 +67,9 @@ impl Rule {
     /// The names of the items that must be held, and how many of each.
     fn items(&self, held_at: &JsonPointer) -> Vec<(String, f64)> {
         let needed = self.needs.iter().filter_map(|need| match need {
-            Condition::AtLeast { path, value: Amount::Literal(value) } => Some((item(path, held_at)?, *value)),
+            Condition::AtLeast { path, value: Amount::Literal(value) } => {
+                Some((item(path, held_at)?, *value))
+            }
             _ => None,
         });
         needed.collect()
@@ -124,13 +126,17 @@ impl Beliefs {
                 }
             }
         }
-        counts.into_iter().max_by_key(|(path, count)| (*count, std::cmp::Reverse(path.clone()))).map(|(path, _)| path)
+        counts
+            .into_iter()
+            .max_by_key(|(path, count)| (*count, std::cmp::Reverse(path.clone())))
+            .map(|(path, _)| path)
     }
 
     /// At most `most` tasks with recipes, made of the rules. Each has what it needs from another one.
     pub fn documentation(&self, most: usize) -> Documentation {
         let held_at = self.held_at().unwrap_or_default();
-        let counted: BTreeSet<String> = self.best().filter_map(|rule| raised_item(&rule.effect, &held_at)).collect();
+        let counted: BTreeSet<String> =
+            self.best().filter_map(|rule| raised_item(&rule.effect, &held_at)).collect();
         let made: BTreeSet<&str> = self.best().filter_map(|rule| gained(&rule.effect)).collect();
         let mut rules: Vec<&Rule> = self.best().collect();
         // What needs something that nothing provides cannot be done.
@@ -174,10 +180,13 @@ impl Rule {
         let consumes: Vec<Ingredient> = self
             .uses
             .iter()
-            .filter_map(|used| Some(Ingredient { item: item(&used.path, held_at)?, count: used.by.ceil() as u32 }))
+            .filter_map(|used| {
+                Some(Ingredient { item: item(&used.path, held_at)?, count: used.by.ceil() as u32 })
+            })
             .collect();
         let is_consumed = |item: &String| consumes.iter().any(|ingredient| ingredient.item == *item);
-        let tools = self.items(held_at).into_iter().map(|(item, _)| item).filter(|item| !is_consumed(item)).collect();
+        let tools =
+            self.items(held_at).into_iter().map(|(item, _)| item).filter(|item| !is_consumed(item)).collect();
         let mut recipe = Recipe {
             task: task.to_owned(),
             call: as_javascript(&self.call),
@@ -204,7 +213,8 @@ impl Rule {
                     recipe.target = recipe.target.take().or(text);
                 }
                 Condition::Contains { value, .. } => {
-                    let member = value.as_str().filter(|member| made.contains(member) && !counted.contains(*member));
+                    let member =
+                        value.as_str().filter(|member| made.contains(member) && !counted.contains(*member));
                     recipe.nearby.extend(member.map(str::to_owned));
                 }
                 _ => {}

@@ -200,11 +200,8 @@ impl Evidence {
             .copied()
             .filter(|path| wanders(&Change::Rose(*path)) || in_moving(*path))
             .collect();
-        let mut ambient: BTreeSet<Change> = all
-            .into_iter()
-            .filter(|change| wanders(change) || in_moving(change.path()))
-            .cloned()
-            .collect();
+        let mut ambient: BTreeSet<Change> =
+            all.into_iter().filter(|change| wanders(change) || in_moving(change.path())).cloned().collect();
         ambient.extend(moving.iter().map(|path| Change::Rose(*path)));
         (self.ambient, self.moving) = (ambient, moving);
     }
@@ -225,7 +222,9 @@ impl Evidence {
     pub(super) fn is_at_start(&self, change: &Change) -> bool {
         let start = |path: &usize| self.at_start.get(path).and_then(Option::as_ref);
         match change {
-            Change::Became(path, value) => start(path).is_some_and(|start| start.json().to_string() == *value),
+            Change::Became(path, value) => {
+                start(path).is_some_and(|start| start.json().to_string() == *value)
+            }
             Change::Gained(path) => start(path).is_some(),
             Change::Rose(_) | Change::Fell(_) => false,
         }

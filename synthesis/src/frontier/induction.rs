@@ -35,9 +35,7 @@ pub(super) enum Test {
 impl Test {
     pub(super) fn holds(&self, state: &Features) -> bool {
         match self {
-            Self::AtLeast(path, least) => {
-                state.get(*path).and_then(Scalar::number).unwrap_or(0.0) >= *least
-            }
+            Self::AtLeast(path, least) => state.get(*path).and_then(Scalar::number).unwrap_or(0.0) >= *least,
             Self::Is(path, value) => state.get(*path) == Some(value),
         }
     }
@@ -98,7 +96,8 @@ fn is_caused(tested: &Tested, count: u32, (total, steps): (u32, u64)) -> bool {
 
 /// The counters that fall whenever the effect comes, with how much they fall by then.
 fn used(evidence: &Evidence, tested: &Tested, change: &Change) -> Vec<(usize, f64)> {
-    let worked: Vec<&Record> = tested.records.iter().filter(|record| record.change(change).is_some()).collect();
+    let worked: Vec<&Record> =
+        tested.records.iter().filter(|record| record.change(change).is_some()).collect();
     let mut falls: BTreeMap<usize, Vec<f64>> = BTreeMap::new();
     for record in &worked {
         for (change, by) in &record.changes {

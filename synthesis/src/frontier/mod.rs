@@ -154,7 +154,8 @@ impl Frontier<'_> {
                 aim = Aim::Try { left: 1 };
             }
             let call = self.evidence.calls[chosen].call.clone();
-            let result = world.call(&call, self.explorer.plan.steps).await.map_err(ExplorationError::World)?;
+            let result =
+                world.call(&call, self.explorer.plan.steps).await.map_err(ExplorationError::World)?;
             self.calls += 1;
             let after = Arc::new(self.read(&result.state));
             self.note(chosen, &state);
@@ -310,7 +311,8 @@ impl Frontier<'_> {
         self.evidence.review();
         let found = induction::induce(&self.evidence);
         let is_new = |old: &Known| !found.iter().any(|new| new.change == old.change && new.call == old.call);
-        let mut kept: Vec<Known> = self.known.drain(..).take(self.recalled).filter(|old| is_new(old)).collect();
+        let mut kept: Vec<Known> =
+            self.known.drain(..).take(self.recalled).filter(|old| is_new(old)).collect();
         for old in &mut kept {
             induction::confront(&self.evidence, old);
         }
@@ -329,4 +331,3 @@ impl Frontier<'_> {
         beliefs
     }
 }
-

@@ -23,7 +23,8 @@ struct Camp {
 
 impl Camp {
     fn roll(&mut self, of: u64) -> u64 {
-        self.random = self.random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        self.random =
+            self.random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (self.random >> 33) % of
     }
 
@@ -164,7 +165,8 @@ async fn explored(seed: u64, calls: u64, beliefs: Beliefs) -> Beliefs {
 fn shown(beliefs: &Beliefs) -> Vec<String> {
     let Documentation { tasks, recipes } = beliefs.documentation(20);
     let line = |(task, recipe): (&sojourn_tools::TaskSpec, &sojourn_tools::Recipe)| {
-        let consumes = recipe.consumes.iter().map(|one| format!("{} {}", one.count, one.item)).collect::<Vec<_>>();
+        let consumes =
+            recipe.consumes.iter().map(|one| format!("{} {}", one.count, one.item)).collect::<Vec<_>>();
         format!(
             "{}: {} at {:?} uses {} with {} near {}",
             task.name,

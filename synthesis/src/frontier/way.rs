@@ -153,7 +153,8 @@ fn bringer(test: &Test, evidence: &Evidence, options: &[usize]) -> Option<usize>
     };
     let worth = |call: &usize| {
         let tested = &evidence.calls[*call];
-        let names = wanted.is_some_and(|wanted| tested.call.args.values().any(|value| value.as_str() == Some(wanted)));
+        let names = wanted
+            .is_some_and(|wanted| tested.call.args.values().any(|value| value.as_str() == Some(wanted)));
         let count = tested.counts.get(&change).copied().unwrap_or(0);
         (f64::from(count) + f64::from(u8::from(names))) / (f64::from(tested.made) + 3.0)
     };

@@ -41,7 +41,13 @@ impl PracticeWorld for Corridor {
 
     async fn call(&mut self, call: &ToolCall, _max_steps: u32) -> Result<CallResult, Self::Error> {
         self.act(&call.name, &call.args);
-        Ok(CallResult { state: self.0.lock().unwrap().clone(), reward: 0.0, succeeded: true, ended: false, steps: 1 })
+        Ok(CallResult {
+            state: self.0.lock().unwrap().clone(),
+            reward: 0.0,
+            succeeded: true,
+            ended: false,
+            steps: 1,
+        })
     }
 
     async fn run(

@@ -22,8 +22,8 @@ use super::journal::JournalError;
 use super::time_limit::WorkWatch;
 use super::{DriveError, Driver, Notice, Step};
 use crate::model::{
-    CandidateTrial, DiscoveryPlan, Event, ExplorationPlan, LogRecord, Payload as _, RecordKind, ReflexCandidateTrial,
-    ReflexTrialPlan, TrialPlan,
+    CandidateTrial, DiscoveryPlan, Event, ExplorationPlan, LogRecord, Payload as _, RecordKind,
+    ReflexCandidateTrial, ReflexTrialPlan, TrialPlan,
 };
 use exploration::{EpisodeCount, ExploredWorld};
 use reflexes::ReflexTrialRunner;
