@@ -22,8 +22,7 @@ def frame():
     """The present sign: dark letters on a light board, as PNG."""
     word = ways[place].upper() if place < len(ways) else ""
     rows = ["0".join(LETTERS[letter].split()[row] for letter in word) for row in range(7)]
-    width = BORDER * 2 + SCALE * max(len(rows[0]), 1)
-    light = bytes([235]) * BORDER
+    width, light = BORDER * 2 + SCALE * max(len(rows[0]), 1), bytes([235]) * BORDER
     lines = [bytes([235]) * width] * BORDER
     for row in rows:
         ink = b"".join(bytes([30 if pixel == "1" else 235]) * SCALE for pixel in row) or bytes([235]) * SCALE
@@ -32,9 +31,8 @@ def frame():
 
     def chunk(kind, data):
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-    head = struct.pack(">IIBBBBB", width, len(lines), 8, 0, 0, 0, 0)
-    data = zlib.compress(b"".join(b"\0" + line for line in lines))
-    png = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", data) + chunk(b"IEND", b"")
+    png = (b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", width, len(lines), 8, 0, 0, 0, 0))
+           + chunk(b"IDAT", zlib.compress(b"".join(b"\0" + line for line in lines))) + chunk(b"IEND", b""))
     return {"mime": "image/png", "data": base64.b64encode(png).decode()}
 
 
@@ -48,8 +46,7 @@ def reset(seed):
 def step(action):
     """The right way leads to the next crossroads, and at last out; any other into a swamp."""
     global place
-    right = action == ways[place]
-    place += right
+    place += (right := action == ways[place])
     ended = "died" if not right else "succeeded" if place == len(ways) else None
     return {"text": "There is a sign." if ended is None else "", "state": {"crossroads": place + 1},
             "reward": float(ended == "succeeded"), "ended": ended}
