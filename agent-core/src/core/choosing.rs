@@ -24,7 +24,10 @@ impl Core {
     /// Asks the curriculum for proposals, and the controller for a choice where there is one to make.
     pub(super) fn propose(&mut self) -> Vec<Effect> {
         let mut proposals = self.proposals();
-        if self.may_discover() && !proposals.iter().any(|proposal| matches!(proposal, Proposal::Learn(_))) {
+        // What was given up would only be tried again in the same ways.
+        let is_new = |task: &String| self.curriculum.record(task).failed_writes == 0;
+        let can_learn = |proposal: &Proposal| matches!(proposal, Proposal::Learn(task) if is_new(task));
+        if self.may_discover() && !proposals.iter().any(can_learn) {
             return self.discover();
         }
         if let Some(call) = self.wait(&proposals) {
