@@ -121,7 +121,8 @@ impl Tools {
     pub(super) fn grammar(&self) -> String {
         let more = if self.parallel { MAX_CALLS - 1 } else { 0 };
         let numbered = |prefix: &str| {
-            let names: Vec<String> = (0..self.offered.len()).map(|index| format!("{prefix}{index}")).collect();
+            let names: Vec<String> =
+                (0..self.offered.len()).map(|index| format!("{prefix}{index}")).collect();
             names.join(" | ")
         };
         let mut grammar = String::from("opening: \"<tool_call>\\n\"\n");

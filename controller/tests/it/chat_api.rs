@@ -39,8 +39,13 @@ fn weather_and_time(parameters: &Value) -> Value {
 
 fn reply(texts: &[(&str, Finish)]) -> Reply {
     let candidates = texts.iter().map(|(text, finish)| Completion::new((*text).into(), 3, finish.clone()));
-    let usage =
-        Usage { prompt_tokens: 20, cached_tokens: 16, completion_tokens: 3, accepted_draft_tokens: 1 };
+    let usage = Usage {
+        prompt_tokens: 20,
+        cached_tokens: 16,
+        completion_tokens: 3,
+        accepted_draft_tokens: 1,
+        ..Usage::default()
+    };
     Reply::new(candidates.collect(), usage, Timing::default())
 }
 

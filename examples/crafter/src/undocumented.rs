@@ -107,12 +107,12 @@ fn plain_outcome(outcome: ToolOutcome) -> ToolOutcome {
     ToolOutcome { value: outcome.value.map(plain_state), ..plain }
 }
 
-fn plain_ending(ending: Ending) -> Ending {
-    let cause = match ending.kind {
+fn plain_cause(kind: EndingKind) -> String {
+    let cause = match kind {
         EndingKind::Died => "died",
         EndingKind::Succeeded | EndingKind::TimeUp | EndingKind::Lost => "the episode is over",
     };
-    Ending { cause: cause.to_owned(), ..ending }
+    cause.to_owned()
 }
 
 #[async_trait]
@@ -140,7 +140,7 @@ impl Environment for UndocumentedCrafter {
     fn advance(&mut self) -> Result<Progress, EnvironmentError> {
         Ok(match self.inner.advance()? {
             Progress::Done(outcome) => Progress::Done(plain_outcome(outcome)),
-            other => other,
+            Progress::Act(action) => Progress::Act(action),
         })
     }
 
@@ -153,7 +153,7 @@ impl Environment for UndocumentedCrafter {
             state: plain_state(outcome.state),
             reward: 0.0,
             unlocked: Vec::new(),
-            ended: outcome.ended.map(plain_ending),
+            ended: outcome.ended.map(|ending| Ending { cause: plain_cause(ending.kind), ..ending }),
         })
     }
 

@@ -223,7 +223,7 @@ impl Evidence {
         let start = |path: &usize| self.at_start.get(path).and_then(Option::as_ref);
         match change {
             Change::Became(path, value) => {
-                start(path).is_some_and(|start| start.json().to_string() == *value)
+                start(path).map(|start| start.json().to_string()).as_ref() == Some(value)
             }
             Change::Gained(path) => start(path).is_some(),
             Change::Rose(_) | Change::Fell(_) => false,

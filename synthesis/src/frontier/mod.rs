@@ -119,6 +119,7 @@ struct Frontier<'a> {
 }
 
 /// What an episode is about to do.
+#[derive(Clone, Copy)]
 enum Aim {
     /// Bring a change about, so often.
     Pursue { known: usize, times: u32, left: u32 },
@@ -162,7 +163,7 @@ impl Frontier<'_> {
             let changes = self.evidence.add(chosen, (&state, &after), result.steps, &mut self.random);
             self.way.made(chosen, &after);
             state = after;
-            if self.calls % REVIEW == 0 {
+            if self.calls.is_multiple_of(REVIEW) {
                 self.review();
                 aim = self.aim(&state);
             }

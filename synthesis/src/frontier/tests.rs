@@ -41,8 +41,8 @@ impl Camp {
 
     fn go(&mut self, kind: &str) -> bool {
         let (sees, name) = match kind {
-            "reed" => (self.view % 2 == 0, "reed"),
-            "river" => (self.view % 3 == 0, "river"),
+            "reed" => (self.view.is_multiple_of(2), "reed"),
+            "river" => (self.view.is_multiple_of(3), "river"),
             _ => (true, "rock"),
         };
         if sees {

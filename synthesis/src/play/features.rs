@@ -224,7 +224,6 @@ impl Paths {
                         names.pop();
                     }
                 }
-                return;
             }
             Value::Object(fields) => {
                 for (name, value) in fields {

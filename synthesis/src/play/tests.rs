@@ -250,12 +250,8 @@ async fn a_world_in_which_nothing_is_left_to_try_is_not_played_to_the_last_episo
     assert!((30..50).contains(&played), "{played} episodes");
 
     let unbounded = ExplorationPlan { quiet: None, ..plan };
-    let explorer = StateExplorer {
-        environment: &environment,
-        task: &task,
-        plan: &unbounded,
-        sandbox: SANDBOX.clone(),
-    };
+    let explorer =
+        StateExplorer { environment: &environment, task: &task, plan: &unbounded, sandbox: SANDBOX.clone() };
     let cliff = Cliff::default();
     explorer.play(vec![cliff.clone()]).await.unwrap();
     let played = *cliff.0.lock().unwrap();

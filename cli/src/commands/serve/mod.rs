@@ -173,7 +173,8 @@ async fn complete(State(served): State<Arc<Served>>, body: Bytes) -> Response {
         Err(error) => return refuse(StatusCode::BAD_REQUEST, &format!("not a valid request: {error}")),
     };
     if !posted.pictures.is_empty() && !served.controller.sees() {
-        let error = format!("`{}` cannot see: the request must not carry pictures", served.controller.model().name);
+        let error =
+            format!("`{}` cannot see: the request must not carry pictures", served.controller.model().name);
         return refuse(StatusCode::BAD_REQUEST, &error);
     }
     let request = match posted.into_request() {

@@ -77,8 +77,7 @@ impl Controller for Scripted {
             std::future::pending::<()>().await;
         }
         let one = Completion::new(self.pieces.concat(), 2, Finish::Complete);
-        let usage =
-            Usage { prompt_tokens: 9, cached_tokens: 4, completion_tokens: 2, ..Usage::default() };
+        let usage = Usage { prompt_tokens: 9, cached_tokens: 4, completion_tokens: 2, ..Usage::default() };
         Ok(Reply::new(vec![one; request.candidates as usize], usage, Timing::default()))
     }
 
