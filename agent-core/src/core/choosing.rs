@@ -85,7 +85,10 @@ impl Core {
         if self.config.memory || tools.is_some() {
             let mut query = self.shown_text().to_owned();
             if let Some(text) = self.episode.look.as_ref().and_then(|look| look.text.as_deref()) {
-                query = format!("{query}\n{text}").trim_start().to_owned();
+                if !query.is_empty() {
+                    query.push('\n');
+                }
+                query.push_str(text);
             }
             let limit = if self.config.memory { MEMORIES } else { 0 };
             self.phase = Phase::Recalling { proposals };

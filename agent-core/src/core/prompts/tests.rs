@@ -500,7 +500,7 @@ fn names_in_an_untrusted_world_end_no_line_of_a_plan() {
         tools: vec![PLANTED.into()],
         nearby: vec![PLANTED.into()],
         provides: vec![Ingredient { item: provides.into(), count: 1 }],
-        note: None,
+        ..Recipe::default()
     };
     let tasks = ["turn", "find"].map(|name| task(name, "turn it", grown(PLANTED)));
     let spec = EnvironmentSpec {

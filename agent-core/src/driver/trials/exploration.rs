@@ -60,7 +60,7 @@ enum Holder {
     /// The [`ExploredWorld`] itself, between two episodes.
     Idle(Box<dyn Environment>),
     /// The executor of an episode.
-    InEpisode(SkillExecutor),
+    InEpisode(Box<SkillExecutor>),
     /// An earlier error kept it.
     Gone,
 }
@@ -92,7 +92,7 @@ impl PracticeWorld for ExploredWorld {
         };
         world.reset(seed).await?;
         let state = world.observe()?.state;
-        self.holder = Holder::InEpisode(self.runner.executor(world)?);
+        self.holder = Holder::InEpisode(Box::new(self.runner.executor(world)?));
         Ok(state)
     }
 
