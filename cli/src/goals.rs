@@ -182,10 +182,12 @@ pub async fn prepare(
 ) -> Result<Prepared> {
     let agent = scout.agent;
     let documented = environment.spec().documents_tasks();
-    if !documented && agent.goals.is_empty() && agent.discover.tasks > 0 {
-        if let Some(found) = beliefs::of_world(store, &environment.spec().name).await? {
-            environment = beliefs::with(environment, found.tasks, found.recipes);
-        }
+    if !documented
+        && agent.goals.is_empty()
+        && agent.discover.tasks > 0
+        && let Some(found) = beliefs::of_world(store, &environment.spec().name).await?
+    {
+        environment = beliefs::with(environment, found.tasks, found.recipes);
     }
     let later = agent.run.discovery.as_ref().is_some_and(|discovery| discovery.stages > 0);
     let spec = environment.spec().clone();

@@ -34,7 +34,8 @@ pub async fn bench(home: &Home, args: &Bench) -> Result<ExitCode> {
         Some(library) if agent.run.library => library.state().of_environment(&name),
         _ => LibraryState::default(),
     };
-    if library.all_active().all(|entry| entry.is_reflex()) && !agent.run.deliberate && agent.run.library {
+    let has_skill = library.all_active().any(|entry| !entry.is_reflex());
+    if !has_skill && !agent.run.deliberate && agent.run.library {
         let why = format!("no skill was learned in `{name}` yet, and without deliberation nothing else acts");
         return Err(Failure::new(Kind::NotFound, why)
             .hint(format!(

@@ -141,7 +141,7 @@ impl Subject {
         label: &str,
     ) -> Result<Option<(Core, RunStats)>> {
         let progress = Progress::new(self.achievements, label);
-        let core = self.run(environment, config, library, progress.clone()).await;
+        let core = Box::pin(self.run(environment, config, library, progress.clone())).await;
         progress.finish();
         let stats = progress.stats().clone();
         Ok(core?.map(|core| (core, stats)))
@@ -158,7 +158,7 @@ impl Subject {
         library: LibraryHandle,
         observer: Arc<dyn Observer>,
     ) -> Result<Option<Core>> {
-        let (outcome, core) = self.drive(environment, config, library, observer).await?;
+        let (outcome, core) = Box::pin(self.drive(environment, config, library, observer)).await?;
         match outcome {
             Outcome::Interrupted => Ok(None),
             Outcome::Finished(FinishReason::Controller { error }) => Err(controller_failed(&error).into()),
