@@ -49,7 +49,7 @@ impl WorldText {
         if name.len() <= MAX_NAME && name.chars().all(is_plain) { name.to_owned() } else { self.inline(name) }
     }
 
-    /// Where a program finds a field: `observe().inventory.wood`, without the call.
+    /// Where a program finds a field: `observe().counters.painted`, without the call.
     pub fn property(self, path: &JsonPointer) -> String {
         if !self.untrusted {
             return path.as_str().replace('/', ".");
