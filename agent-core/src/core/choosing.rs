@@ -19,6 +19,9 @@ const OPTIONS: usize = 4;
 const MEMORIES: usize = 3;
 /// Decisions without a proposal, at the start of an episode, after which the controller chooses a tool call instead.
 const IDLE_DECISIONS: u32 = 600;
+/// Tasks that are given up without any trial, one after the other, after which nothing is learned before the next event: a run that
+/// may not write, and has nothing else to try, would choose among the same tasks for ever.
+const GIVEN_UP: u32 = 16;
 
 impl Core {
     /// Asks the curriculum for proposals, and the controller for a choice where there is one to make.
@@ -159,7 +162,7 @@ impl Core {
             planner: &self.planner,
             skills: &skills,
             done: &self.episode.done,
-            learning: self.learns(),
+            learning: self.learns() && self.given_up < GIVEN_UP,
             only: &self.config.tasks,
             seed: self.episode.seed,
             in_order: self.config.rules >= 3,

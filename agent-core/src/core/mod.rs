@@ -76,6 +76,8 @@ pub struct Core {
     guard: Guard,
     /// The warning for the controller's next choice, after a repetition.
     nudge: Option<String>,
+    /// Tasks given up since the last event.
+    given_up: u32,
     /// The last moments of the episode that ended with a death.
     moments: Vec<Moment>,
     /// Attempts to write a reflex, by cause of death.
@@ -132,6 +134,7 @@ impl Core {
             refusals: 0,
             guard: Guard::default(),
             nudge: None,
+            given_up: 0,
             moments: Vec::new(),
             reflex_attempts: BTreeMap::new(),
             demoted: BTreeMap::new(),
@@ -159,6 +162,7 @@ impl Core {
     /// The effects of `event`, which happened at `at_ms`. An event that the present phase does not wait for has none.
     pub fn apply(&mut self, at_ms: i64, event: Event) -> Vec<Effect> {
         self.now_ms = at_ms;
+        self.given_up = 0;
         let unlocked = Self::unlocks(&event);
         let effects = self.transition(event);
         self.watch_progress(unlocked, &effects);

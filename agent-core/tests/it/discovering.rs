@@ -109,6 +109,8 @@ fn without_the_setting_nothing_is_found_out_during_the_run() {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(32))]
+
     #[test]
     fn a_run_that_finds_out_decides_the_same_again(whims in whims(), seed in any::<u64>()) {
         let config = RunConfig { seed, ..config() };

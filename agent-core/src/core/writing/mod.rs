@@ -208,6 +208,7 @@ impl Core {
     /// Leaves a task for later. After at least one round of writing, the controller draws a lesson from it.
     fn give_up(&mut self, draft: &Draft) -> Vec<Effect> {
         self.curriculum.gave_up_writing(&draft.task);
+        self.given_up += 1;
         let mut effects =
             vec![Effect::ReportMilestone { milestone: Milestone::SkillGivenUp { task: draft.task.clone() } }];
         effects.extend(self.credit(false));
