@@ -179,6 +179,7 @@ fn rule(evidence: &Evidence, call: usize, change: &Change, used: Vec<(usize, f64
         uses: used.iter().filter_map(|(at, by)| Some(Use { path: path(*at)?, by: *by })).collect(),
         waiting,
         evidence: counts,
+        steps: tested.steps as f64 / f64::from(tested.made.max(1)),
         unmet: (failed.len() - failed_though_met) as u32,
         closed: counts.failed >= CONTRADICTED && counts.worked * CONTRADICTED < counts.failed,
     };

@@ -278,7 +278,20 @@ impl Frontier<'_> {
             Scalar::Bool(_) | Scalar::Text(_) if value.is_prose() => None,
             Scalar::Bool(_) | Scalar::Text(_) => Some((path, value.json().to_string())),
         };
-        let found: Vec<(usize, String)> = state.iter().filter_map(feature).collect();
+        let mut found: Vec<(usize, String)> = state.iter().filter_map(feature).collect();
+        // A call that did nothing at a thing may do something there once something else is held.
+        let held: Vec<usize> = state
+            .iter()
+            .filter(|(path, value)| {
+                self.evidence.is_counter(*path) && value.number().is_some_and(|number| number > 0.0)
+            })
+            .map(|(path, _)| path)
+            .collect();
+        for (path, value) in state.iter() {
+            if matches!(value, Scalar::Text(_)) && !value.is_prose() {
+                found.extend(held.iter().map(|held| (path, format!("{} with {held}", value.json()))));
+            }
+        }
         let number = |feature| {
             let next = self.features.len();
             *self.features.entry(feature).or_insert(next)
