@@ -41,6 +41,9 @@ pub struct Rule {
     pub waiting: Option<Waiting>,
     /// Calls made while the needs were met.
     pub evidence: Evidence,
+    /// Environment steps that the call takes, on average.
+    #[serde(default = "one")]
+    pub steps: f64,
     /// Calls made while a need was not met, without the effect.
     pub unmet: u32,
     /// Whether it was contradicted: the call was made often while the needs were met, and the effect did not come.
@@ -57,7 +60,17 @@ pub struct Use {
     pub by: f64,
 }
 
+fn one() -> f64 {
+    1.0
+}
+
 impl Rule {
+    /// Steps until the effect comes, where the needs are met and the call is made until then. What is found on a long way by chance
+    /// takes many.
+    pub fn expected_steps(&self) -> f64 {
+        self.steps.max(1.0) / self.confidence()
+    }
+
     /// Share of the calls that brought the effect about while the needs were met; smaller where there are few.
     pub fn confidence(&self) -> f64 {
         (f64::from(self.evidence.worked) + 1.0)
@@ -104,9 +117,9 @@ impl Beliefs {
             }
         }
         let rank = |rule: &Rule| {
-            // Of ways that work about equally often, the one that needs less.
-            let tenths = (rule.confidence() * 10.0).round() as i64;
-            (rule.closed, rule.effect.key(), -tenths, rule.needs.len(), as_javascript(&rule.call))
+            // Of ways that take about as long, the one that needs less.
+            let doublings = rule.expected_steps().log2().round() as i64;
+            (rule.closed, rule.effect.key(), doublings, rule.needs.len(), as_javascript(&rule.call))
         };
         self.rules.sort_by_cached_key(rank);
         self.rules.truncate(RULES);

@@ -14,6 +14,8 @@ const SEEN: u32 = 2;
 const LIFT: f64 = 2.0;
 /// Needs of one rule, at most.
 const NEEDS: usize = 5;
+/// The last calls that failed tell of a need if it excludes so many of them, and at least half.
+const LAST: usize = 4;
 /// A need is met in so many percent of the calls that worked.
 const MET: usize = 90;
 /// A rule whose call failed so often while its needs were met, and did not work one time in as many, is closed.
@@ -179,6 +181,7 @@ fn rule(evidence: &Evidence, call: usize, change: &Change, used: Vec<(usize, f64
         uses: used.iter().filter_map(|(at, by)| Some(Use { path: path(*at)?, by: *by })).collect(),
         waiting,
         evidence: counts,
+        steps: tested.steps as f64 / f64::from(tested.made.max(1)),
         unmet: (failed.len() - failed_though_met) as u32,
         closed: counts.failed >= CONTRADICTED && counts.worked * CONTRADICTED < counts.failed,
     };
@@ -247,8 +250,9 @@ fn needs(evidence: &Evidence, worked: &[&Record], failed: &[&Record], used: &[(u
             .map(|(at, test)| (excluded(test), matches!(test, Test::Is(..)), std::cmp::Reverse(at)))
             .max();
         let Some((count, _, std::cmp::Reverse(at))) = best else { break };
-        // What excludes a few of many is chance.
-        if count < enough || count * 10 < left.len() {
+        // What excludes a few of many is chance; what excludes most of the last ones need not be.
+        let most_of_the_last = count >= LAST && count * 2 >= left.len();
+        if count * 10 < left.len() || (count < enough && !most_of_the_last) {
             break;
         }
         let test = common.remove(at);

@@ -19,7 +19,7 @@ use crate::exploration::Random;
 use crate::play::{Features, Scalar, candidates};
 use crate::world::{ExplorationError, PracticeWorld};
 use evidence::{Change, Evidence};
-use induction::Known;
+use induction::{Known, Test};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sojourn_tools::EnvironmentSpec;
@@ -238,7 +238,9 @@ impl Frontier<'_> {
                 let novelty: f64 = features.iter().map(new).sum::<f64>() + 0.01;
                 let tested = &self.evidence.calls[*call];
                 // What never did anything may lack something; what only moves is known.
-                let promise = if tested.counts.is_empty() {
+                let promise = if self.may_do_more(*call, state) {
+                    4.0
+                } else if tested.counts.is_empty() {
                     2.0
                 } else if tested.counts.keys().all(|change| self.evidence.ambient.contains(change)) {
                     0.5
@@ -249,6 +251,21 @@ impl Frontier<'_> {
             })
             .collect();
         self.draw(&weights).and_then(|at| options.get(at).copied())
+    }
+
+    /// Whether what the call does depends on the value of some field, and nothing is known of it for the value that is there now: what
+    /// brings one thing about at one place may bring about another at another.
+    fn may_do_more(&self, call: usize, state: &Features) -> bool {
+        let needs = self.known.iter().filter(|known| known.call == call).flat_map(|known| &known.needs);
+        let values = needs.filter_map(|need| match need {
+            Test::Is(path, value @ Scalar::Text(_)) => Some((*path, value)),
+            _ => None,
+        });
+        let mut known: BTreeMap<usize, bool> = BTreeMap::new();
+        for (path, value) in values {
+            *known.entry(path).or_default() |= state.get(path) == Some(value);
+        }
+        known.into_values().any(|known| !known)
     }
 
     /// An index, each with a probability in proportion to its weight; `None` where all are 0.
@@ -278,7 +295,20 @@ impl Frontier<'_> {
             Scalar::Bool(_) | Scalar::Text(_) if value.is_prose() => None,
             Scalar::Bool(_) | Scalar::Text(_) => Some((path, value.json().to_string())),
         };
-        let found: Vec<(usize, String)> = state.iter().filter_map(feature).collect();
+        let mut found: Vec<(usize, String)> = state.iter().filter_map(feature).collect();
+        // A call that did nothing at a thing may do something there once something else is held.
+        let held: Vec<usize> = state
+            .iter()
+            .filter(|(path, value)| {
+                self.evidence.is_counter(*path) && value.number().is_some_and(|number| number > 0.0)
+            })
+            .map(|(path, _)| path)
+            .collect();
+        for (path, value) in state.iter() {
+            if matches!(value, Scalar::Text(_)) && !value.is_prose() {
+                found.extend(held.iter().map(|held| (path, format!("{} with {held}", value.json()))));
+            }
+        }
         let number = |feature| {
             let next = self.features.len();
             *self.features.entry(feature).or_insert(next)

@@ -124,7 +124,7 @@ impl Way {
 /// The best rule of these.
 fn best(known: &[Known], is: impl Fn(usize, &Known) -> bool) -> Option<usize> {
     let fitting = known.iter().enumerate().filter(|(at, one)| !one.rule.closed && is(*at, one));
-    fitting.max_by(|a, b| a.1.rule.confidence().total_cmp(&b.1.rule.confidence())).map(|(at, _)| at)
+    fitting.min_by(|a, b| a.1.rule.expected_steps().total_cmp(&b.1.rule.expected_steps())).map(|(at, _)| at)
 }
 
 /// The rule that makes what the test is about.
