@@ -14,7 +14,7 @@ const SEEN: u32 = 2;
 const LIFT: f64 = 2.0;
 /// Needs of one rule, at most.
 const NEEDS: usize = 5;
-/// The last calls that failed tell of a need if it excludes so many of them, and at least half.
+/// The last calls that failed tell of a need if it excludes so many of them at least.
 const LAST: usize = 4;
 /// A need is met in so many percent of the calls that worked.
 const MET: usize = 90;
@@ -250,9 +250,13 @@ fn needs(evidence: &Evidence, worked: &[&Record], failed: &[&Record], used: &[(u
             .map(|(at, test)| (excluded(test), matches!(test, Test::Is(..)), std::cmp::Reverse(at)))
             .max();
         let Some((count, _, std::cmp::Reverse(at))) = best else { break };
-        // What excludes a few of many is chance; what excludes most of the last ones need not be.
-        let most_of_the_last = count >= LAST && count * 2 >= left.len();
-        if count * 10 < left.len() || (count < enough && !most_of_the_last) {
+        // What excludes a few of many is chance, unless it excludes three times as many of the last ones as chance would of those
+        // that worked (rule of succession).
+        let violated = worked.iter().filter(|record| !common[at].holds(&record.before)).count();
+        let is_telling = count >= LAST
+            && count * 5 >= left.len()
+            && count * (worked.len() + 2) >= 3 * (violated + 1) * left.len();
+        if count * 10 < left.len() || (count < enough && !is_telling) {
             break;
         }
         let test = common.remove(at);
