@@ -14,7 +14,6 @@ use sojourn_sandbox::Sandbox;
 use sojourn_skills::LibraryState;
 use sojourn_synthesis::Survey;
 use sojourn_tools::outside::quote;
-use sojourn_tools::outside::text::cut;
 use sojourn_tools::{Environment, EnvironmentSpec, TaskSpec, WithGoals};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -26,9 +25,6 @@ const CALLS: usize = 6000;
 const ASKED: u64 = 3;
 /// Things that can be measured in a world, which an error names.
 const NAMED: usize = 6;
-
-/// Limit on the description of a task that was discovered, in characters.
-const MOST_CHARACTERS: usize = 400;
 
 /// What looks around and understands.
 pub struct Scout<'a> {
@@ -234,9 +230,8 @@ pub async fn prepare(
         drop(known);
         last.extend(found);
         if spec.untrusted {
-            // The world's own words: names and values of its state.
             for task in &mut last {
-                task.description = quote::inline_once(&cut(&task.description, MOST_CHARACTERS));
+                task.description = quote::description(&task.description);
             }
         }
         if !last.is_empty() {

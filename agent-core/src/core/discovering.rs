@@ -6,12 +6,9 @@ use super::{Core, Phase, seeds};
 use crate::model::{Beliefs, DiscoveryPlan, Effect};
 use serde_json::{Map, Value};
 use sojourn_tools::outside::quote;
-use sojourn_tools::outside::text::cut;
 use sojourn_tools::{Condition, EnvironmentSpec, Recipe, TaskSpec, ToolCall};
 use std::collections::BTreeSet;
 
-/// Limit on the description of a task that was found out, in characters.
-const DESCRIPTION: usize = 400;
 /// Calls in one practice episode after which there are enough episodes for all calls of a stage, also where episodes are short.
 const SHORT: u64 = 20;
 /// Practice episodes of a stage, at most.
@@ -90,8 +87,7 @@ impl Core {
         spec.recipes.retain(|recipe| stays(&recipe.task, found));
         for mut task in tasks.into_iter().filter(|task| !own.contains(&task.name)) {
             if spec.untrusted {
-                // The world's own words: names and values of its state.
-                task.description = quote::inline_once(&cut(&task.description, DESCRIPTION));
+                task.description = quote::description(&task.description);
             }
             self.discoveries.tasks.insert(task.name.clone());
             spec.tasks.push(task);

@@ -2,10 +2,13 @@
 //! prompt: it is quoted, and no character in it can end the quotation.
 
 use super::terminal::is_unsafe;
+use super::text::cut;
 use std::fmt::Write as _;
 
 /// The beginning of every quoted line.
 const MARK: &str = "> ";
+/// Limit on the description of a task that was discovered, in characters.
+const DESCRIPTION: usize = 400;
 
 /// The text as lines that each begin with `> `, without a line break at the end.
 ///
@@ -33,6 +36,12 @@ pub fn inline(text: &str) -> String {
 pub fn inline_once(text: &str) -> String {
     let is_quoted = serde_json::from_str::<String>(text).is_ok_and(|quoted| inline(&quoted) == text);
     if is_quoted { text.to_owned() } else { inline(text) }
+}
+
+/// The description of a task that was discovered in an untrusted world. It consists of the world's own words: names and values of its
+/// state.
+pub fn description(text: &str) -> String {
+    inline_once(&cut(text, DESCRIPTION))
 }
 
 /// The text on one line: line breaks are spaces, other control characters and invisible ones are spelt out.
