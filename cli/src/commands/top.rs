@@ -87,8 +87,10 @@ fn lines(overview: &Overview, disk_free: Option<u64>, width: Option<usize>) -> V
 /// All runs together.
 fn title(overview: &Overview, disk_free: Option<u64>) -> String {
     let live = &overview.live;
-    let steps: f64 = live.iter().map(|live| live.report.steps_per_second).sum();
-    let tokens: f64 = live.iter().map(|live| live.report.tokens_per_second).sum();
+    // The sum of no numbers is a negative zero.
+    let sum = |numbers: &mut dyn Iterator<Item = f64>| numbers.fold(0.0, |sum, number| sum + number);
+    let steps = sum(&mut live.iter().map(|live| live.report.steps_per_second));
+    let tokens = sum(&mut live.iter().map(|live| live.report.tokens_per_second));
     let memory: u64 = live.iter().filter_map(|live| live.memory_bytes).sum();
     let mut parts = vec![
         output::counted(live.len(), "run"),
@@ -174,5 +176,7 @@ mod tests {
              · daemon 12"
         );
         assert_eq!(lines.len(), 7, "a title, a gap, a head with its line, and the runs: {lines:?}");
+        let idle = Overview { live: Vec::new(), open: Vec::new(), daemon: None, approvals: 0 };
+        assert_eq!(title(&idle, None), "0 runs · 0.0 steps/s · 0.0 tokens/s · 0 B of memory · no daemon");
     }
 }

@@ -6,6 +6,7 @@ use crate::beliefs::{self, Found};
 use crate::error::{Failure, Kind};
 use crate::goals::{Scout, failing};
 use crate::home::Home;
+use crate::logbook::find_run;
 use crate::{output, table};
 use anyhow::Result;
 use serde_json::{Value, json};
@@ -25,7 +26,7 @@ pub async fn world(home: &Home, command: Command) -> Result<ExitCode> {
     let path = Path::new(&environment);
     let store = home.store().await?;
     if !path.is_file() && home.environments().get(&environment).is_none() {
-        let run = store.run(&environment).await?;
+        let run = find_run(&store, &environment).await?;
         return beliefs_of(&store, &run.id, look.json).await;
     }
     let agent = if path.is_file() {
@@ -75,8 +76,8 @@ pub async fn world(home: &Home, command: Command) -> Result<ExitCode> {
 /// Shows what a run believes of its world.
 async fn beliefs_of(store: &Store, run: &RunId, as_json: bool) -> Result<ExitCode> {
     let Some(found) = beliefs::of_run(store, run).await? else {
-        return Err(Failure::new(Kind::Failure, format!("run `{run}` found out nothing about its world"))
-            .hint("a run with `[run.discovery]` in its agent file does, in a world that documents no tasks")
+        return Err(Failure::new(Kind::Failure, format!("run `{run}` has no stage of discovery"))
+            .hint("a run with `[run.discovery]` in its agent file has some, in a world that documents no tasks; for what is seen before a run, name the world or the agent file")
             .into());
     };
     if as_json {

@@ -71,6 +71,8 @@ fn a_goal_of_the_user_is_learned_and_its_run_replays_without_the_world() {
     assert!(said(&run).contains("the goal `light the lamp` is reached when /lit is true"), "{}", said(&run));
     assert!(result["achievements"].get("light_the_lamp").is_some(), "{result}{}", said(&run));
     assert!(names(&result["skills"]).contains(&"light_the_lamp"), "{result}");
+    let shown = sojourn(place.path(), &["world", "show", "latest"]);
+    assert!(said(&shown).contains("has no stage of discovery"), "{}", said(&shown));
 
     std::fs::remove_file(place.path().join("agent.toml")).unwrap();
     let verified = sojourn(place.path(), &["replay", "latest", "--verify"]);
