@@ -13,8 +13,8 @@ use std::collections::BTreeSet;
 const SHORT: u64 = 20;
 /// Practice episodes of a stage, at most.
 const EPISODES: u64 = 500;
-/// Calls in one episode that only wait, at most.
-const WAITS: u32 = 100;
+/// Calls that only wait, in one episode or before one trial, at most.
+pub(super) const WAITS: u32 = 100;
 
 /// What a run found out about its world.
 #[derive(Debug, Default)]

@@ -14,7 +14,7 @@ use sojourn_cli::session::{LibraryHandle, stop_on_ctrl_c};
 use sojourn_cli::{duration, output, table};
 use sojourn_controller::Cancel;
 use sojourn_core::{Budgets, ReflexSource, RunConfig};
-use sojourn_crafter::{Scoreboard, UndocumentedCrafter};
+use sojourn_crafter::{Scoreboard, UNDOCUMENTED, UndocumentedCrafter};
 use sojourn_memory::{Memories, Store, Tick};
 use sojourn_skills::{LibraryEvent, LibraryState};
 use std::path::Path;
@@ -22,7 +22,6 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 const ENVIRONMENT: &str = "crafter";
-const UNDOCUMENTED: &str = "crafter?documented=false";
 /// Tokens of an episode in a comparison: fewer than either agent uses without a limit, so that both use the same number.
 const MATCHED_TOKENS: u64 = 2500;
 

@@ -39,7 +39,7 @@ mod spec;
 mod undocumented;
 
 pub use environment::{CrafterEnvironment, EPISODE_LENGTH};
-pub use provider::CrafterProvider;
+pub use provider::{CrafterProvider, UNDOCUMENTED};
 pub use sight::Thing;
 pub use undocumented::{Scoreboard, UndocumentedCrafter};
 

@@ -8,8 +8,8 @@ use sojourn_tools::{BuiltInReflex, Environment, EnvironmentProvider, Environment
 const NAME: &str = "crafter";
 /// The only option.
 const OPTION: &str = "documented";
-/// The name that leaves out what is written down.
-pub(crate) const UNDOCUMENTED: &str = "crafter?documented=false";
+/// The name of the world without its documentation.
+pub const UNDOCUMENTED: &str = "crafter?documented=false";
 
 /// Provides `crafter` and `crafter?documented=false`, each with its built-in agent file.
 #[derive(Debug, Clone, Copy)]

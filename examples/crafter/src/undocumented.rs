@@ -6,7 +6,6 @@
 //! `make("wood_pickaxe")` and the fields of the state.
 
 use crate::CrafterEnvironment;
-use crate::game::Achievement;
 use crate::provider::UNDOCUMENTED;
 use async_trait::async_trait;
 use serde_json::Value;
@@ -64,11 +63,6 @@ impl UndocumentedCrafter {
     /// An environment that notes the achievements of its episodes on `scoreboard`.
     pub fn scored(scoreboard: Scoreboard) -> Self {
         Self { scoreboard: Some(scoreboard), ..Self::new() }
-    }
-
-    /// The names of the game's achievements.
-    pub fn achievements() -> Vec<String> {
-        Achievement::ALL.iter().map(|achievement| achievement.name().to_owned()).collect()
     }
 }
 

@@ -3,6 +3,7 @@
 use super::{Author, Draft};
 use crate::config::Sense;
 use crate::core::consolidating::LESSON;
+use crate::core::discovering::WAITS;
 use crate::core::prompts::outside::lesson;
 use crate::core::prompts::{self, Writing, notes};
 use crate::core::{Core, Phase};
@@ -16,8 +17,6 @@ use sojourn_tools::{Condition, Parameter, ParameterKind, TaskSpec, ToolSpec, fun
 const NOTES: usize = 2;
 /// The tool whose result is a live view of the state.
 const STATE_TOOL: &str = "observe";
-/// Calls that only wait before a trial, at most.
-const MOST_WAITS: u32 = 100;
 /// Seeds of practice worlds offered for each that is needed: some preludes fail.
 const SPARE_WORLDS: usize = 4;
 
@@ -161,7 +160,7 @@ impl Core {
         prelude.retain(|name| self.library.active(name).is_some());
         let prelude = prelude.into_iter().map(|name| self.call(name, Map::new()));
         let waiting = self.planner.recipe(&task.name).and_then(|recipe| recipe.waiting.as_ref());
-        let waits = waiting.map_or(0, |waiting| waiting.times.min(MOST_WAITS) as usize);
+        let waits = waiting.map_or(0, |waiting| waiting.times.min(WAITS) as usize);
         let waits = waiting.into_iter().flat_map(|waiting| std::iter::repeat_n(waiting.call.clone(), waits));
         TrialPlan {
             task: task.name.clone(),

@@ -125,7 +125,7 @@ impl TrialRunner {
     }
 
     /// Runs the prelude. Returns the reason if the start was not reached.
-    async fn start(
+    pub(super) async fn start(
         &self,
         executor: &mut SkillExecutor,
         prelude: &[ToolCall],
@@ -133,7 +133,7 @@ impl TrialRunner {
     ) -> Result<Option<String>, ExecutorError> {
         for call in prelude {
             if !self.library.contains_key(&call.name) && executor.is_tool(&call.name).await {
-                // It only passes time.
+                // A call of the world only passes time.
                 if executor.call_tool(call, max_steps).await?.ended.is_some() {
                     return Ok(Some("the episode ended before it was prepared".to_owned()));
                 }

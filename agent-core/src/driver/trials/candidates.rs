@@ -199,20 +199,7 @@ impl TrialRunner {
             return Ok((environment, true));
         }
         let mut executor = self.executor(environment)?;
-        let mut ready = true;
-        for call in &plan.prelude {
-            // A call of the world only passes time.
-            let waits = !self.library.contains_key(&call.name) && executor.is_tool(&call.name).await;
-            let done = if waits {
-                executor.call_tool(call, plan.max_steps).await?
-            } else {
-                executor.run_skill(call, plan.max_steps, 0).await?
-            };
-            if (!waits && !done.verified) || done.ended.is_some() {
-                ready = false;
-                break;
-            }
-        }
+        let ready = self.start(&mut executor, &plan.prelude, plan.max_steps).await?.is_none();
         let environment = executor.into_environment()?;
         Ok((environment, ready))
     }
