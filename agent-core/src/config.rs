@@ -104,10 +104,10 @@ pub struct RunConfig {
     /// Default: an agent file has these values; a run without the table does not explore.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub explore: Option<ExplorationConfig>,
-    /// How the agent finds out, while it runs, what can be done in a world that documents nothing, and how: in at most so many
-    /// `stages` (4), each of so many `calls` (10000) in practice worlds, at most so many in one episode (`episode_calls`, 300).
-    /// At most so many `tasks` (40) are made of what is found out, each with a recipe that `follow_recipes` can follow. A stage
-    /// begins when no skill can be learned now. The values in brackets are for absent keys.
+    /// How the agent discovers tasks and recipes while it runs, in a world that documents none. `stages` is the largest number of
+    /// stages (4), `calls` the number of calls in practice worlds in each of them (10000), `episode_calls` the largest number in one
+    /// practice episode (300), and `tasks` the largest number of discovered tasks (40). `follow_recipes` can follow their recipes.
+    /// A stage begins when no skill can be learned now. The values in brackets are for absent keys.
     ///
     /// Default: not while the agent runs; in a world that documents no tasks `[discover]` looks around before it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -166,7 +166,7 @@ impl Default for ExplorationConfig {
     }
 }
 
-/// The extent of finding out what can be done in a world, while the agent runs.
+/// The extent of discovery while the agent runs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct DiscoveryConfig {

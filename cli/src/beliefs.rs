@@ -1,4 +1,4 @@
-//! What a home's runs believe of a world: tasks and recipes that nobody wrote down.
+//! Beliefs of a home's runs about a world: tasks and recipes that it does not document.
 
 use anyhow::Result;
 use sojourn_core::{Beliefs, Event, LogRecord, RecordKind};

@@ -106,12 +106,12 @@ pub struct Usage {
     /// Answer tokens that were proposed by speculative decoding and accepted by the model.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub accepted_draft_tokens: u32,
-    /// What is known of the prompt tokens that pictures took; `None` where none was shown.
+    /// The prompt tokens that pictures took; `None` where none was shown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pictures: Option<PictureTokens>,
 }
 
-/// What is known of the prompt tokens that pictures took. Nothing is estimated: models count pictures in their own ways.
+/// The prompt tokens that pictures took, as far as the server reports them. Nothing is estimated: models count pictures in their own ways.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PictureTokens {

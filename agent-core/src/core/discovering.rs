@@ -1,4 +1,4 @@
-//! Finding out what can be done in the world, stage by stage: tasks and recipes that nobody wrote down.
+//! Discovery of tasks and recipes that the world does not document, stage by stage.
 
 use super::curriculum::Proposal;
 use super::planner::Planner;

@@ -23,7 +23,7 @@ pub(super) enum AfterLook {
     ChooseAction,
 }
 
-/// What is known of the picture of the present moment.
+/// The picture of the present moment.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct Look {
     /// The picture; `None` where the world gave none.

@@ -69,9 +69,9 @@ log_records! {
             /// The task, the seeds and the limits.
             plan: ExplorationPlan,
         },
-        /// Find out in practice worlds what can be done, and how. Answered by `discovered`.
+        /// Discover tasks and recipes in practice worlds. Answered by `discovered`.
         "discover" => Discover {
-            /// The seeds, the limits, and what is believed so far.
+            /// The seeds, the limits, and the beliefs so far.
             plan: DiscoveryPlan,
         },
         /// Try candidates for a skill in practice worlds. Answered by `candidates_tried`.
@@ -191,9 +191,9 @@ log_records! {
             /// JavaScript programs that reached the goal in other worlds, the most successful first.
             programs: Vec<String>,
         },
-        /// A stage of finding out what can be done is over.
+        /// A stage of discovery is over.
         "discovered" => Discovered {
-            /// What is believed of the world by now, with the evidence.
+            /// The beliefs about the world by now, with their evidence.
             beliefs: Beliefs,
             /// The tasks that are made of it.
             tasks: Vec<TaskSpec>,

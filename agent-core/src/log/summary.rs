@@ -278,7 +278,7 @@ fn event_line(event: &Event) -> String {
     }
 }
 
-/// What is known of the tokens of pictures, after the number of tokens.
+/// The tokens of pictures, to follow the number of tokens.
 fn picture_tokens(pictures: Option<PictureTokens>) -> String {
     match pictures {
         None => String::new(),

@@ -7,7 +7,7 @@ use crate::constraint::on_one_line;
 use crate::{Constraint, UnsupportedSchema};
 use serde_json::{Value, json};
 
-/// The first line of a grammar in llguidance's dialect of Lark, as llama.cpp's server is told it.
+/// The first line of a grammar in llguidance's dialect of Lark, as llama.cpp's server expects it.
 const LLGUIDANCE: &str = "%llguidance {}";
 /// Limit on the length of a grammar, in bytes.
 const MAX_GRAMMAR_BYTES: usize = 64 << 10;

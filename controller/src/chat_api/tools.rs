@@ -1,6 +1,6 @@
-//! Tools of the client: how they are told to the model, the grammar of their calls, and calls read back.
+//! Tools of the client: how the prompt describes them, the grammar of their calls, and parsing the calls of an answer.
 //!
-//! Words and marks are those of the Hermes format, which Qwen and many other models were trained on.
+//! The marks and the JSON between them are those of the Hermes format, which Qwen and many other models were trained on.
 
 use super::ApiError;
 use super::fields::Fields;
@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
-/// The words that tell a model of its tools; `{tools}` stands for one line of JSON per tool.
+/// The part of the prompt that describes the tools; `{tools}` stands for one line of JSON per tool.
 const PROMPT: &str = include_str!("tools_prompt.txt");
 /// What a call begins with. JSON and free text never have it.
 const OPENING: &str = "<tool_call>\n";

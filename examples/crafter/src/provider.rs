@@ -38,7 +38,7 @@ impl EnvironmentProvider for CrafterProvider {
     }
 
     fn reflexes(&self, name: &str) -> &'static [BuiltInReflex] {
-        // It says what is dangerous and what to do about it.
+        // The reflex documents what is dangerous, and the remedy.
         if is_documented(name).unwrap_or(true) { &[("fight", REFLEX_FIGHT)] } else { &[] }
     }
 

@@ -37,7 +37,7 @@ impl Scoreboard {
     }
 }
 
-/// [`CrafterEnvironment`] without what is written down about the game.
+/// [`CrafterEnvironment`] without its documentation.
 #[derive(Debug, Clone)]
 pub struct UndocumentedCrafter {
     inner: CrafterEnvironment,

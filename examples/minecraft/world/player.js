@@ -10,7 +10,7 @@ const { Knowledge } = require('./rules/knowledge');
 const TICK_MS = 50;
 // Blocks within which the player knows of things.
 const SIGHT = 32;
-// `findBlocks` stops at so many blocks, in the order of chunk sections: with fewer the nearest need not be among them.
+// Number of blocks at which `findBlocks` stops. It goes by chunk sections, so with a small number the nearest block may be missing.
 const FOUND = 256;
 // An action stops when the player loses this much health in it.
 const ALARM = 4;

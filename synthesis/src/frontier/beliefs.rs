@@ -1,4 +1,4 @@
-//! What is believed of a world: rules that say what a call needs, what it uses up and what it brings about.
+//! Beliefs about a world: rules with the preconditions of a call, what it consumes, and its effect.
 
 use crate::discovery::Effect;
 use serde::{Deserialize, Serialize};
@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Rules of one world, at most.
 const RULES: usize = 256;
 
-/// What is believed of a world.
+/// Beliefs about a world.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Beliefs {
     /// Calls that this rests on.
@@ -23,7 +23,7 @@ pub struct Beliefs {
     pub rules: Vec<Rule>,
 }
 
-/// What a call needs and brings about.
+/// The preconditions and the effect of a call.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Rule {
     /// What it brings about.
@@ -65,8 +65,8 @@ fn one() -> f64 {
 }
 
 impl Rule {
-    /// Steps until the effect comes, where the needs are met and the call is made until then. What is found on a long way by chance
-    /// takes many.
+    /// Expected environment steps until the effect, if the call is repeated while its preconditions hold. A call that walks far and has
+    /// the effect by chance takes many.
     pub fn expected_steps(&self) -> f64 {
         self.steps.max(1.0) / self.confidence()
     }

@@ -8,9 +8,9 @@ use std::sync::Arc;
 
 /// Records that are kept of one call: those with a change that matters, and those without one.
 const KEPT: usize = 400;
-/// A change that so many tools bring about, or a third of all tools if those are more, is movement or a clock.
+/// Number of tools, or a third of all tools if that is more, from which on a change that they bring about is movement or a clock.
 const TOOLS: usize = 3;
-/// A tool counts among these if it did so in one of so many calls.
+/// A tool counts among these if it did so in one of this number of calls.
 const OFTEN: u32 = 50;
 
 /// A change that a call may bring about, by the numbers of paths.

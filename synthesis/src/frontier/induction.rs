@@ -14,11 +14,11 @@ const SEEN: u32 = 2;
 const LIFT: f64 = 2.0;
 /// Needs of one rule, at most.
 const NEEDS: usize = 5;
-/// The last calls that failed tell of a need if it excludes so many of them at least.
+/// Smallest number of the remaining failed calls that a need must exclude.
 const LAST: usize = 4;
-/// A need is met in so many percent of the calls that worked.
+/// Share of the successful calls in which a need must be met, in percent.
 const MET: usize = 90;
-/// A rule whose call failed so often while its needs were met, and did not work one time in as many, is closed.
+/// A rule is closed when its call failed this often while its needs were met, and succeeded less than once in this number of failures.
 const CONTRADICTED: u32 = 60;
 /// Characters of a text that can be a need.
 const LONGEST: usize = 40;

@@ -49,7 +49,7 @@ pub struct DiscoveryPlan {
     pub episode_calls: u32,
     /// Environment steps that one call may take.
     pub steps: u32,
-    /// Tasks that are made of what is found out, at most.
+    /// The largest number of discovered tasks.
     pub tasks: usize,
     /// What earlier stages found out.
     #[serde(default)]
@@ -65,7 +65,7 @@ pub struct FrontierExplorer<'a> {
 }
 
 impl FrontierExplorer<'_> {
-    /// Plays the episodes of the plan and tells what is believed of the world by then.
+    /// Plays the episodes of the plan; returns the beliefs at their end.
     ///
     /// # Errors
     /// When the world fails.

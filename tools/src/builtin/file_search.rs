@@ -23,7 +23,7 @@ pub(super) struct Limits<'a> {
 }
 
 /// The lines that hold `text` in the files below `path`, as `FILE:LINE: TEXT`. Ends early, with what was found, when a limit is
-/// reached, and without a result when nobody waits for it.
+/// reached, and without a result when the caller has stopped waiting.
 pub(super) fn search(root: &Dir, path: &str, text: &str, limits: &Limits<'_>) -> io::Result<String> {
     let mut found = Found::default();
     let mut open = vec![PathBuf::from(path)];

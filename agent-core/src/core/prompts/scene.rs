@@ -6,7 +6,7 @@ use sojourn_controller::{Part, PictureRef};
 use sojourn_tools::Media;
 use sojourn_tools::outside::quote;
 
-/// What is observed now.
+/// The present observation.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::core) struct Scene<'a> {
     /// The text of the observation; `None` where the controller is not shown it.

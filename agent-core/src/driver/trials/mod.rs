@@ -235,7 +235,7 @@ impl Driver {
     }
 }
 
-/// What is believed, with the tasks and recipes that are made of it.
+/// The event of a stage with these beliefs, and the tasks and recipes made of them.
 fn discovered(beliefs: Beliefs, tasks: usize) -> Event {
     let Documentation { tasks, recipes } = beliefs.documentation(tasks);
     Event::Discovered { beliefs, tasks, recipes }

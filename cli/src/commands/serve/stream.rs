@@ -14,7 +14,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 /// How long the response's head waits for the first words, so that a request that cannot be answered gets its status.
 const HEAD_WAITS: Duration = Duration::from_secs(2);
-/// A comment is sent after this time without words, so that nobody takes the connection for dead.
+/// Time without output after which a comment is sent, which keeps proxies from closing the connection.
 const KEEP_ALIVE: Duration = Duration::from_secs(10);
 
 /// An answer that is being written. Dropping it cancels the request.
