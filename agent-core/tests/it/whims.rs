@@ -79,7 +79,7 @@ fn explored(plan: &ExplorationPlan, whim: &Whim) -> Event {
     }
 }
 
-/// The result of a stage of discovery: nothing, or a task with a recipe that rests on so many calls.
+/// The result of a stage of discovery: nothing, or a task with a recipe; the whim says how many calls it rests on.
 fn discovered(plan: &DiscoveryPlan, whim: &Whim) -> Event {
     let rule = json!({
         "effect": {"effect": "rises", "path": "/inventory/moss", "by": 1}, "call": {"name": "interact", "args": {}},

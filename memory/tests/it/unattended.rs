@@ -80,7 +80,7 @@ async fn a_clock_that_was_ahead_records_no_due_time_twice() {
     assert_eq!(record(&store, &ahead, 500, &[]).await, Some(Vec::new()));
     let back = store.schedule("a").await.unwrap();
     let new = record(&store, &back, 2000, &[due(1000), due(2000)]).await;
-    assert_eq!(new, Some(vec![2000]), "nobody is told again of a due time that is known");
+    assert_eq!(new, Some(vec![2000]), "a known due time is not reported again");
     assert_eq!(store.jobs(None, 10).await.unwrap().len(), 2);
 }
 

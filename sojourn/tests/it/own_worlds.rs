@@ -293,7 +293,7 @@ fn a_model_that_is_not_asked_is_not_loaded() {
     };
     let runs = || document(&sojourn(place, &["runs", "--json"])).as_array().map(Vec::len);
 
-    // What is no model is told before the run.
+    // A file that is no model is an error before the run.
     for (bytes, why) in [(&b"GG"[..], "is truncated"), (b"<html>not found", "is not a GGUF model")] {
         std::fs::write(place.join("tiny.gguf"), bytes).unwrap();
         let refused = run("pull.toml", &[]);
