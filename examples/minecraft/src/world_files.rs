@@ -4,12 +4,13 @@ use std::io::Result;
 use std::path::{Path, PathBuf};
 
 /// The names of the files below `world/`, with their texts.
-const FILES: [(&str, &str); 26] = [
+const FILES: [(&str, &str); 27] = [
     ("main.js", include_str!("../world/main.js")),
     ("world.js", include_str!("../world/world.js")),
     ("describe.js", include_str!("../world/describe.js")),
     ("documents.js", include_str!("../world/documents.js")),
     ("observe.js", include_str!("../world/observe.js")),
+    ("picture.js", include_str!("../world/picture.js")),
     ("player.js", include_str!("../world/player.js")),
     ("paths.js", include_str!("../world/paths.js")),
     ("sight.js", include_str!("../world/sight.js")),

@@ -16,7 +16,7 @@ function describe({ server, undocumented }) {
     ? 'Minecraft, on a server. The skills control the player, who gathers, crafts, smelts, builds, hunts and eats.'
     : 'A small world of Minecraft with simplified rules of survival. The skills control the player, who gathers, crafts, smelts, hunts and eats.';
   return {
-    name: 'minecraft', version: '1', deterministic: !server, about, controls: CONTROLS, vitals: ['/health'], actions: actions.describe(),
+    name: 'minecraft', version: '1', deterministic: !server, frames: true, about, controls: CONTROLS, vitals: ['/health'], actions: actions.describe(),
     wording: documents.WORDING,
     ...(undocumented ? {} : { tasks: documents.tasks(), recipes: documents.recipes(knowledge), examples: documents.EXAMPLES }),
   };

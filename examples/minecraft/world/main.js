@@ -48,6 +48,7 @@ function main() {
     describe: () => ({ environment: describe({ server, undocumented }) }),
     reset: ({ seed }) => world.reset(seed),
     step: ({ action, args }) => world.step(action, args),
+    frame: () => world.frame(),
   };
   let queue = Promise.resolve();
   const answer = async (line) => {

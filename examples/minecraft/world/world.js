@@ -6,6 +6,7 @@ const { Player, Run, Failure } = require('./player');
 const { ACTIONS, complete } = require('./actions');
 const observe = require('./observe');
 const documents = require('./documents');
+const picture = require('./picture');
 
 class World {
   /** `server` is a host and port of a server elsewhere, or null for the small world. */
@@ -107,6 +108,12 @@ class World {
   state() {
     this.last = observe.state(this.player, this.done);
     return this.last;
+  }
+
+  /** A picture of the world from above. */
+  frame() {
+    if (this.player === null) throw new Error('no episode has begun: reset the world first');
+    return picture.frame(this.player);
   }
 
   /** The tasks whose goal holds for the first time in the episode. */

@@ -1,6 +1,7 @@
 'use strict';
 // The small world and a player in it, by the actions that skills are made of.
 
+const zlib = require('node:zlib');
 const test = require('node:test');
 const assert = require('node:assert');
 const { ManualClock } = require('../clock');
@@ -112,3 +113,25 @@ test('equal seeds and actions give equal worlds', async () => {
   assert.equal(lives[0], lives[1]);
 });
 
+
+test('the picture from above is a PNG that shows land, water or trees, and changes with the player', async () => {
+  await world.reset(7);
+  const { SIDE } = require('../picture');
+  const pixels = () => {
+    const { mime, data } = world.frame();
+    const file = Buffer.from(data, 'base64');
+    assert.deepEqual([mime, file.readUInt32BE(16), file.readUInt32BE(20)], ['image/png', SIDE, SIDE]);
+    const rows = zlib.inflateSync(file.subarray(41, 41 + file.readUInt32BE(33)));
+    assert.equal(rows.length, SIDE * (1 + 3 * SIDE));
+    return rows;
+  };
+  const first = pixels();
+  const colours = new Set();
+  for (let at = 1; at + 3 < first.length; at += 18) colours.add(first.readUIntBE(at, 3));
+  assert.ok(colours.size > 10, `${colours.size} colours`);
+  // The player stands in the middle.
+  const middle = (SIDE >> 1) * (1 + 3 * SIDE) + 1 + 3 * (SIDE >> 1);
+  assert.equal(first.readUIntBE(middle, 3), 0xffffff);
+  await does('explore_until', { thing: 'stone', seconds: 10 });
+  assert.notDeepEqual(pixels(), first);
+});
