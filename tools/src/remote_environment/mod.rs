@@ -4,6 +4,7 @@
 mod actions;
 mod mcp;
 mod process;
+mod said;
 mod world_texts;
 
 pub use mcp::McpEnvironmentSettings;
@@ -164,7 +165,8 @@ impl PeerObservation {
     fn bounded(mut self) -> Self {
         if let (true, Some(text)) = (self.state.is_empty(), &self.text) {
             // A world that only talks: its words are all that a skill can read.
-            self.state.insert("text".to_owned(), text.as_str().into());
+            let said = said::fields(&cut(text, MAX_TEXT));
+            self.state = Map::from_iter([("text".to_owned(), text.as_str().into()), ("said".to_owned(), said.into())]);
         }
         if let Some(text) = &mut self.text {
             shorten(text, MAX_TEXT);
