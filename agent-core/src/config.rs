@@ -73,6 +73,12 @@ pub struct RunConfig {
     /// Default: false.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub perceive: bool,
+    /// A larger model that writes the skills and reflexes on which the controller gave up; trials decide about them like about
+    /// any others, and what is admitted runs without it. The table `[teacher]` says who runs the model.
+    ///
+    /// Default: none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub teacher: Option<TeacherConfig>,
     /// Limits that end the run.
     pub budgets: Budgets,
     /// Prices of the controller's tokens per million, for `budgets.cost`; `cached` is 0 unless stated.
@@ -343,6 +349,47 @@ impl FrameRate {
     }
 }
 
+/// The model that writes what the controller gave up on, and how it is asked.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TeacherConfig {
+    /// The model: a name from `sojourn models list`, a `.gguf` file, or the name that the server at `teacher.base_url` knows it by.
+    pub model: String,
+    /// Rounds in which it writes one task or reflex.
+    #[serde(default = "TeacherConfig::default_rounds")]
+    pub rounds: u32,
+    /// Candidates of a round.
+    #[serde(default = "TeacherConfig::default_candidates")]
+    pub candidates: u32,
+    /// Tokens of one candidate.
+    #[serde(default = "TeacherConfig::default_max_tokens")]
+    pub max_tokens: u32,
+    /// The language in which it writes.
+    ///
+    /// Default: `"javascript"` for servers that cannot sample by a grammar, else `"subset"`.
+    #[serde(default)]
+    pub language: Language,
+    /// Prices of its tokens per million, for `budgets.cost`.
+    ///
+    /// Default: `teacher.price`, else the tokens are free.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prices: Option<Prices>,
+}
+
+impl TeacherConfig {
+    fn default_rounds() -> u32 {
+        2
+    }
+
+    fn default_candidates() -> u32 {
+        1
+    }
+
+    fn default_max_tokens() -> u32 {
+        400
+    }
+}
+
 /// Prices of a remote model's tokens, each per million tokens and in one currency.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -442,6 +489,7 @@ impl Default for RunConfig {
             frames: FrameRate::Off,
             observe: default_observe(),
             perceive: false,
+            teacher: None,
             tools: None,
             budgets: Budgets::default(),
             prices: None,

@@ -21,7 +21,7 @@ mod model;
 
 pub use config::{
     ActorConfig, Budgets, CORE_RULES, ConsolidationConfig, DiscoveryConfig, ExplorationConfig, FrameRate,
-    Prices, ReflexConfig, RunConfig, Sense, SettingOutOfRange, StuckConfig, ToolUse,
+    Prices, ReflexConfig, RunConfig, Sense, SettingOutOfRange, StuckConfig, TeacherConfig, ToolUse,
 };
 pub use core::curriculum::{Curriculum, Proposal, Situation, TaskRecord};
 pub use core::goals::{GoalMeaning, GoalQuestion};

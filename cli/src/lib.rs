@@ -31,6 +31,7 @@ pub mod run_stats;
 pub mod session;
 mod supervisor;
 pub mod table;
+mod taught_controller;
 mod telemetry;
 mod unattended;
 pub mod vectors;

@@ -5,6 +5,7 @@ use crate::error::{Failure, Kind};
 use crate::eyes;
 use crate::lazy_controller::LazyController;
 use crate::output;
+use crate::taught_controller::TaughtController;
 use crate::waiting::Waiting;
 use anyhow::Result;
 use futures_util::FutureExt as _;
@@ -50,11 +51,25 @@ pub enum Loading {
     IfAsked,
 }
 
-/// The controller that an agent file asks for.
+/// The controller that an agent file asks for, with its teacher.
 ///
 /// # Errors
 /// When the model is not on this machine (and `pull` is false), cannot be loaded, or the server is not configured.
 pub async fn controller(
+    agent: &AgentFile,
+    models: &Models,
+    pull: bool,
+    loading: Loading,
+) -> Result<Arc<dyn Controller>> {
+    let own = own_controller(agent, models, pull, loading).await?;
+    let Some(file) = agent.of_teacher() else { return Ok(own) };
+    // It is asked last, or never.
+    let loading = if loading == Loading::Now { Loading::WhenAsked } else { loading };
+    let teacher = own_controller(&file, models, pull, loading).await?;
+    Ok(Arc::new(TaughtController { own, teacher }))
+}
+
+async fn own_controller(
     agent: &AgentFile,
     models: &Models,
     pull: bool,

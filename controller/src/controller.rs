@@ -14,6 +14,11 @@ pub trait Controller: Send + Sync {
         self.model().sees
     }
 
+    /// The model that answers requests for a teacher; `None` where there is none. Such a controller must not be sent any.
+    fn teacher(&self) -> Option<&ModelInfo> {
+        None
+    }
+
     /// Answers `request`.
     ///
     /// A request that is cut by `cancel`, its deadline or its length still gets a reply. The reply has the text so

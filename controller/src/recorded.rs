@@ -49,6 +49,11 @@ impl Controller for RecordedController {
         &self.model
     }
 
+    /// The recorded answers of a teacher are among the others.
+    fn teacher(&self) -> Option<&ModelInfo> {
+        Some(&self.model)
+    }
+
     /// # Errors
     /// [`ControllerError::Diverged`] if `request` is not the next recorded one; the position is kept.
     /// [`ControllerError::Recorded`] if the recording is an error.

@@ -30,6 +30,9 @@ pub struct Request {
     /// Time after which unfinished answers are cut, in milliseconds from the call.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deadline_ms: Option<u64>,
+    /// Whether it is for the [teacher](crate::Controller::teacher), a larger model that is asked besides the controller's own.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub teacher: bool,
     /// Scheduling priority. It affects when an answer arrives but never its text, so it is excluded from the
     /// request's JSON and digest.
     #[serde(skip)]
@@ -65,6 +68,7 @@ impl Request {
             max_tokens,
             stop: Vec::new(),
             deadline_ms: None,
+            teacher: false,
             priority: Priority::default(),
             pictures: BTreeMap::new(),
         }

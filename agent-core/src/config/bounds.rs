@@ -1,6 +1,9 @@
 //! Bounds of settings. An imported log brings its own settings, and a replay practises by them.
 
-use super::{ActorConfig, ConsolidationConfig, DiscoveryConfig, ExplorationConfig, ReflexConfig, RunConfig};
+use super::{
+    ActorConfig, ConsolidationConfig, DiscoveryConfig, ExplorationConfig, ReflexConfig, RunConfig,
+    TeacherConfig,
+};
 use sojourn_sandbox::Limits;
 use std::time::Duration;
 
@@ -50,6 +53,10 @@ impl RunConfig {
         if let Some(ConsolidationConfig { lessons, events, .. }) = self.consolidation {
             at_most("run.consolidation.lessons", lessons, 10_000)?;
             at_most("run.consolidation.events", events, 100_000)?;
+        }
+        if let Some(TeacherConfig { rounds, candidates, .. }) = self.teacher {
+            at_most("run.teacher.rounds", rounds, 1000)?;
+            at_most("run.teacher.candidates", candidates, 1000)?;
         }
         if let Some(tools) = &self.tools {
             at_most("run.tools.shown", tools.shown, 100_000)?;

@@ -12,6 +12,7 @@ impl Core {
     /// Sends a request; `phase` waits for the answer.
     pub(super) fn think(&mut self, purpose: Purpose, request: Request, phase: Phase) -> Vec<Effect> {
         self.phase = phase;
+        self.asked_teacher = request.teacher;
         vec![Effect::AskController { purpose, request }]
     }
 

@@ -19,8 +19,22 @@ pub struct Totals {
     pub episodes: u64,
     /// Calls of tools, by the controller or by skills.
     pub tool_calls: u64,
+    /// Requests that the teacher answered.
+    #[serde(skip_serializing_if = "is_none")]
+    pub teacher_requests: u64,
+    /// Tokens of these requests. They are among those above.
+    #[serde(skip_serializing_if = "is_none")]
+    pub teacher_tokens: u64,
+    /// Skills and reflexes of the teacher that were admitted.
+    #[serde(skip_serializing_if = "is_none")]
+    pub taught: u64,
     /// Money, in the currency of the run's prices; 0 without prices.
     pub cost: f64,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_none(count: &u64) -> bool {
+    *count == 0
 }
 
 impl Core {
@@ -107,7 +121,14 @@ impl Core {
         let read = usage.prompt_tokens.saturating_sub(usage.cached_tokens);
         self.totals.tokens = self.totals.tokens.saturating_add(u64::from(usage.completion_tokens));
         self.totals.prompt_tokens = self.totals.prompt_tokens.saturating_add(u64::from(read));
-        if let Some(prices) = &self.config.prices {
+        let teacher = self.config.teacher.as_ref().filter(|_| self.asked_teacher);
+        if teacher.is_some() {
+            self.totals.teacher_requests += 1;
+            let tokens = u64::from(read) + u64::from(usage.completion_tokens);
+            self.totals.teacher_tokens = self.totals.teacher_tokens.saturating_add(tokens);
+        }
+        let prices = teacher.map_or(self.config.prices, |teacher| teacher.prices);
+        if let Some(prices) = prices {
             let spent = f64::from(read) * prices.prompt
                 + f64::from(usage.cached_tokens) * prices.cached
                 + f64::from(usage.completion_tokens) * prices.completion;

@@ -65,6 +65,8 @@ pub struct Core {
     totals: Totals,
     /// Number of requests to the controller; each request draws its own seed from it.
     requests: u64,
+    /// Whether the latest request was for the teacher.
+    asked_teacher: bool,
     /// What the run found out about its world.
     discoveries: Discoveries,
     /// Number of random explorations; each one draws its own worlds from it.
@@ -129,6 +131,7 @@ impl Core {
             episode: Episode::none(),
             totals: Totals::default(),
             requests: 0,
+            asked_teacher: false,
             explorations: 0,
             controller_failures: 0,
             refusals: 0,

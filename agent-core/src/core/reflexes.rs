@@ -3,6 +3,7 @@
 
 use super::prompts::{self, memories};
 use super::{Core, Phase, seeds};
+use crate::config::ReflexConfig;
 use crate::model::{Effect, LessonKind, Milestone, Moment, Purpose, ReflexCandidateTrial, ReflexTrialPlan};
 use serde_json::Value;
 use sojourn_controller::Reply;
@@ -31,6 +32,8 @@ pub(super) struct ReflexDraft {
     /// Sources under trial.
     candidates: Vec<String>,
     phase: TrialPhase,
+    /// Whether the teacher writes, because the controller gave up.
+    taught: bool,
 }
 
 impl ReflexDraft {
@@ -78,6 +81,7 @@ impl Core {
             tried: Vec::new(),
             candidates: Vec::new(),
             phase: TrialPhase::Screening,
+            taught: false,
         };
         self.write_reflex(draft)
     }
@@ -116,7 +120,14 @@ impl Core {
             })
             .flatten()
             .collect();
-        let grammar = self.config.actor.language.reflex_grammar(&grammar::ReflexSpec {
+        let teacher = self.config.teacher.as_ref().filter(|_| draft.taught);
+        let language = teacher.map_or(self.config.actor.language, |teacher| teacher.language);
+        let config = ReflexConfig {
+            candidates: teacher.map_or(config.candidates, |teacher| teacher.candidates),
+            max_tokens: teacher.map_or(config.max_tokens, |teacher| teacher.max_tokens),
+            ..config
+        };
+        let grammar = language.reflex_grammar(&grammar::ReflexSpec {
             samples: &samples,
             actions: &self.spec.actions,
             words: &words,
@@ -130,7 +141,8 @@ impl Core {
             notes: &draft.notes,
             grammar: grammar.to_lark(),
         };
-        let request = prompts::write_reflex(&writing, &config, self.config.actor.temperature, seed);
+        let mut request = prompts::write_reflex(&writing, &config, self.config.actor.temperature, seed);
+        request.teacher = draft.taught;
         self.think(Purpose::WriteReflex, request, Phase::WritingReflex(draft))
     }
 
@@ -207,7 +219,14 @@ impl Core {
         draft.notes = vec![note];
         draft.round += 1;
         let rounds = self.config.reflexes.as_ref().map_or(0, |config| config.rounds);
-        if draft.round < rounds && self.over_budget().is_none() {
+        let over = self.over_budget().is_some();
+        let rounds =
+            self.config.teacher.as_ref().filter(|_| draft.taught).map_or(rounds, |teacher| teacher.rounds);
+        if draft.round < rounds && !over {
+            return self.write_reflex(draft);
+        }
+        if self.config.teacher.is_some() && !draft.taught && !over {
+            (draft.taught, draft.round) = (true, 0);
             return self.write_reflex(draft);
         }
         let mut effects = vec![Effect::ReportMilestone {
@@ -228,7 +247,7 @@ impl Core {
             precondition: None,
             postcondition: None,
             origin: Origin::Model {
-                model: self.origin.model.clone(),
+                model: self.author(draft.taught),
                 run: self.origin.run.to_string(),
                 seq: self.requests,
             },
@@ -252,6 +271,7 @@ impl Core {
         }
         self.library = library;
         self.news = true;
+        self.totals.taught += u64::from(draft.taught);
         let mut effects: Vec<Effect> =
             changes.into_iter().map(|change| Effect::ChangeLibrary { change }).collect();
         effects.push(Effect::ReportMilestone {

@@ -16,6 +16,11 @@ impl Driver {
         if let Some(step) = self.recorded(&kinds).await? {
             return Ok(step);
         }
+        if request.teacher && self.controller.teacher().is_none() {
+            let error =
+                "the run has a teacher, and the agent file has none: add [run.teacher] to it".to_owned();
+            return self.derived(Event::ControllerFailed { error }).await;
+        }
         // The intent is durable before the model is asked, so that its cost is always accounted for.
         self.commit().await?;
         let limit = self.time_limit().await?;
@@ -24,7 +29,9 @@ impl Driver {
         }
         let round = self.core.round();
         self.observer.notice(&Notice::AskingController { purpose, round });
-        let span = spans::chat(&self.controller.model().name, purpose, &request);
+        let teacher = self.controller.teacher().filter(|_| request.teacher);
+        let model = teacher.unwrap_or_else(|| self.controller.model());
+        let span = spans::chat(&model.name, purpose, &request);
         request.priority = purpose.priority();
         self.attach_pictures(&mut request).await;
         // A request that is dropped is given up by the controller.

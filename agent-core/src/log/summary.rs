@@ -129,8 +129,9 @@ fn effect_line(effect: &Effect) -> String {
                 shown => format!(" and {}", counted(shown, "picture")),
             };
             format!(
-                "{}: a prompt of {characters} characters{pictures}, {} × up to {} tokens",
+                "{}{}: a prompt of {characters} characters{pictures}, {} × up to {} tokens",
                 purpose_name(*purpose),
+                if request.teacher { " (teacher)" } else { "" },
                 request.candidates,
                 request.max_tokens
             )

@@ -1,9 +1,10 @@
 //! Settings of an agent file that belong to the run: they are recorded with it, so that a replay finds them.
 
 use super::read::{located, unreadable};
-use super::{AgentFile, ControllerKind, PolicyPlace};
+use super::{AgentFile, ControllerKind, ControllerSettings, PolicyPlace};
 use crate::error::{Failure, Kind};
 use anyhow::Result;
+use sojourn_controller::openai::Price;
 use sojourn_core::{Prices, Sense};
 use sojourn_sandbox::{Limits, LimitsError};
 use sojourn_skills::grammar::Language;
@@ -15,6 +16,12 @@ use toml::Table;
 /// Tokens of a skill and of a reflex from a server that does not constrain: it may comment its code.
 const CHAT_SKILL_TOKENS: u32 = 1200;
 const CHAT_REFLEX_TOKENS: u32 = 800;
+
+/// Prices as a run counts with them.
+fn prices_of(price: Price) -> Prices {
+    let cached = price.cached.unwrap_or(price.prompt);
+    Prices { prompt: price.prompt, cached, completion: price.completion }
+}
 
 impl AgentFile {
     /// Sets what suits a server that cannot sample by a grammar, unless `table`, the file as written, says otherwise:
@@ -41,12 +48,29 @@ impl AgentFile {
         }
     }
 
+    /// As [`apply_chat_defaults`](Self::apply_chat_defaults), for the teacher.
+    pub(super) fn apply_teacher_defaults(&mut self, table: &Table) {
+        let Some(teacher) = &mut self.run.teacher else { return };
+        let settings = &self.teacher;
+        teacher.prices = teacher.prices.or(settings.price.map(prices_of));
+        if settings.kind != ControllerKind::OpenAi || settings.dialect.enforces_grammars() {
+            return;
+        }
+        let written =
+            table.get("run").and_then(|run| run.get("teacher")).and_then(|teacher| teacher.as_table());
+        let says = |key: &str| written.is_some_and(|written| written.contains_key(key));
+        if !says("language") {
+            teacher.language = Language::JavaScript;
+        }
+        if !says("max_tokens") {
+            teacher.max_tokens = CHAT_SKILL_TOKENS;
+        }
+    }
+
     /// Copies `controller.price` into the run's settings, unless `run.prices` is set.
     pub(super) fn apply_prices(&mut self) {
         let Some(price) = self.controller.price else { return };
-        let cached = price.cached.unwrap_or(price.prompt);
-        let prices = Prices { prompt: price.prompt, cached, completion: price.completion };
-        self.run.prices.get_or_insert(prices);
+        self.run.prices.get_or_insert(prices_of(price));
     }
 
     /// Copies `limits` into the run's settings.
@@ -197,8 +221,28 @@ impl AgentFile {
         Err(Failure::new(Kind::Usage, text).hint(format!("its tasks are {known}")))
     }
 
-    /// Checks that the keys of `[controller]` fit together.
+    /// Checks that the keys of `[controller]` fit together, and those of `[teacher]`.
     pub(super) fn check_controller(&self, name: &str) -> Result<()> {
+        match self.of_teacher() {
+            Some(file) => {
+                file.check_model(&format!("{name}, of the teacher"))?;
+                if file.controller.vision {
+                    let text = format!("{name}: the teacher is shown no pictures");
+                    return Err(Failure::new(Kind::Usage, text).hint("remove teacher.vision").into());
+                }
+            }
+            None if self.teacher != ControllerSettings::default() => {
+                let text = format!("{name}: [teacher] says how a model is run, but not which");
+                return Err(Failure::new(Kind::Usage, text)
+                    .hint("add [run.teacher] with model = \"…\"")
+                    .into());
+            }
+            None => {}
+        }
+        self.check_model(name)
+    }
+
+    fn check_model(&self, name: &str) -> Result<()> {
         let bad = |message: &str, hint: &str| {
             Err(Failure::new(Kind::Usage, format!("{name}: {message}")).hint(hint).into())
         };

@@ -103,6 +103,9 @@ pub struct AgentFile {
     /// How the controller's model is run.
     #[serde(default)]
     pub controller: ControllerSettings,
+    /// How the model of `[run.teacher]` is run: the keys of `[controller]`.
+    #[serde(default)]
+    pub teacher: ControllerSettings,
     /// Where the vectors of memories are kept.
     #[serde(default)]
     pub memory: MemorySettings,
@@ -231,7 +234,7 @@ impl AgentFile {
         let programs = self.environment.env().iter().chain(self.tools.values().flat_map(SourceSettings::env));
         let programs = programs.filter(|name| !is_setting(name)).filter_map(|name| value(name));
         let programs = programs.filter(|(_, value)| !is_switch(value));
-        let key = self.controller.api_key_env.as_deref();
+        let keys = self.model_keys().map(String::as_str);
         let known = |key: &str| {
             let given =
                 self.environment.env().iter().chain(self.tools.values().flat_map(SourceSettings::env));
@@ -241,7 +244,7 @@ impl AgentFile {
             given.any(|name| name == key) || used.any(|name| name == key)
         };
         Redactor::new(self.secret_names().filter_map(value).chain(programs))
-            .with_unpictured(key.filter(|key| !known(key)))
+            .with_unpictured(keys.filter(|key| !known(key)))
     }
 
     /// What `redactor` cannot do for the declared secrets, one sentence each.
@@ -270,9 +273,23 @@ impl AgentFile {
     /// Names of variables that are declared as secrets.
     fn secret_names(&self) -> impl Iterator<Item = &str> {
         let webhook = self.notify.webhook.as_ref().and_then(|webhook| webhook.secret_env.as_ref());
-        let names =
-            self.secrets.iter().chain(&self.controller.api_key_env).chain(webhook).map(String::as_str);
+        let names = self.secrets.iter().chain(self.model_keys()).chain(webhook).map(String::as_str);
         names.chain(self.environment.secret()).chain(self.tools.values().flat_map(SourceSettings::secrets))
+    }
+
+    /// The variables with the keys of the servers that run models.
+    fn model_keys(&self) -> impl Iterator<Item = &String> {
+        self.controller.api_key_env.iter().chain(&self.teacher.api_key_env)
+    }
+
+    /// The agent file of the teacher, as if it were the controller; `None` where there is none.
+    pub fn of_teacher(&self) -> Option<Self> {
+        let teacher = self.run.teacher.as_ref()?;
+        let mut file = self.clone();
+        (file.model, file.controller) = (Some(teacher.model.clone()), self.teacher.clone());
+        file.run.actor.candidates = teacher.candidates;
+        file.run.teacher = None;
+        Some(file)
     }
 
     /// A model's name, or its path from the current directory.

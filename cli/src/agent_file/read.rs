@@ -92,6 +92,7 @@ impl AgentFile {
         agent.run.uneventful_episodes.get_or_insert(UNEVENTFUL_EPISODES);
         agent.run.rules = CORE_RULES;
         agent.apply_chat_defaults(&table);
+        agent.apply_teacher_defaults(&table);
         agent.apply_prices();
         agent.apply_limits(name)?;
         agent.apply_policy(name)?;

@@ -468,6 +468,14 @@ impl RunResult {
             self.totals.tokens,
             duration::show(Duration::from_secs_f64(self.seconds))
         ))?;
+        if self.totals.teacher_requests > 0 {
+            output::line(format!(
+                "the teacher: {}, {} of these tokens; {} admitted of what it wrote",
+                output::counted(self.totals.teacher_requests, "request"),
+                self.totals.teacher_tokens,
+                output::counted(self.totals.taught, "program"),
+            ))?;
+        }
         let skills = self.skills.first().map_or("list".to_owned(), |skill| format!("show {}", skill.name));
         let (sojourn, run) = (same_program(), &self.run);
         output::line(format!(

@@ -33,6 +33,7 @@ mod skills;
 mod start;
 mod studio;
 mod support;
+mod teacher;
 mod unattended;
 mod web;
 mod with_model;

@@ -166,7 +166,8 @@ impl PeerObservation {
         if let (true, Some(text)) = (self.state.is_empty(), &self.text) {
             // A world that only talks: its words are all that a skill can read.
             let said = said::fields(&cut(text, MAX_TEXT));
-            self.state = Map::from_iter([("text".to_owned(), text.as_str().into()), ("said".to_owned(), said.into())]);
+            self.state =
+                Map::from_iter([("text".to_owned(), text.as_str().into()), ("said".to_owned(), said.into())]);
         }
         if let Some(text) = &mut self.text {
             shorten(text, MAX_TEXT);

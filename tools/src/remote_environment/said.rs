@@ -87,7 +87,9 @@ fn counts(words: &[&str]) -> (String, Value) {
     let mut counted = Map::new();
     for (at, word) in words.iter().enumerate() {
         let Some(number) = number(word) else { continue };
-        let unit = words.get(at + 1).filter(|next| word.ends_with(char::is_alphanumeric) && self::number(next).is_none());
+        let unit = words
+            .get(at + 1)
+            .filter(|next| word.ends_with(char::is_alphanumeric) && self::number(next).is_none());
         let unit = unit.and_then(|unit| identifier(std::iter::once(*unit)));
         counted.entry(unit.unwrap_or_else(|| NUMBER.to_owned())).or_insert(Value::Number(number));
     }
@@ -122,25 +124,29 @@ fn identifier<'a>(words: impl Iterator<Item = &'a str>) -> Option<String> {
         let letters = word.chars().filter(|c| c.is_alphanumeric() || *c == '_');
         letters.flat_map(char::to_lowercase).collect::<String>()
     });
-    let name: String = words.filter(|word| !word.is_empty()).collect::<Vec<_>>().join("_").chars().take(ITEM).collect();
+    let name: String =
+        words.filter(|word| !word.is_empty()).collect::<Vec<_>>().join("_").chars().take(ITEM).collect();
     let begins = name.chars().next()?;
     Some(if begins.is_numeric() { format!("n{name}") } else { name })
 }
 
 /// Puts a value to those of the same name: lists are joined, counts are merged.
 fn add(fields: &mut Map<String, Value>, name: String, value: Value) {
-    match (fields.get_mut(&name), value) {
-        (None, value) if fields.len() < FIELDS => {
+    let Some(known) = fields.get_mut(&name) else {
+        if fields.len() < FIELDS {
             fields.insert(name, value);
         }
-        (Some(Value::Array(known)), Value::Array(more)) => {
+        return;
+    };
+    match (known, value) {
+        (Value::Array(known), Value::Array(more)) => {
             for item in more {
                 if known.len() < ITEMS && !known.contains(&item) {
                     known.push(item);
                 }
             }
         }
-        (Some(Value::Object(known)), Value::Object(more)) => {
+        (Value::Object(known), Value::Object(more)) => {
             for (unit, count) in more {
                 known.entry(unit).or_insert(count);
             }
@@ -180,12 +186,18 @@ mod tests {
 
     #[test]
     fn other_scripts_have_names_too() {
-        assert_eq!(Value::Object(fields("出口：北、东。位置：厨房")), json!({"出口": ["北", "东"], "位置": ["厨房"]}));
+        assert_eq!(
+            Value::Object(fields("出口：北、东。位置：厨房")),
+            json!({"出口": ["北", "东"], "位置": ["厨房"]})
+        );
     }
 
     #[test]
     fn one_name_has_one_kind_of_value() {
-        assert_eq!(Value::Object(fields("You have 3 coins. You have nothing at all.")), json!({"you_have": {"coins": 3}}));
+        assert_eq!(
+            Value::Object(fields("You have 3 coins. You have nothing at all.")),
+            json!({"you_have": {"coins": 3}})
+        );
     }
 
     proptest! {

@@ -57,6 +57,7 @@ fn request(messages: Vec<Message>, schema: Value, seed: u64, max_tokens: u32) ->
         max_tokens,
         stop: Vec::new(),
         deadline_ms: None,
+        teacher: false,
         priority: Priority::default(),
         pictures: BTreeMap::new(),
     }
@@ -83,6 +84,7 @@ fn program_request(messages: Vec<Message>, head: String, grammar: &str, decoding
         max_tokens,
         stop: Vec::new(),
         deadline_ms: None,
+        teacher: false,
         priority: Priority::default(),
         pictures: BTreeMap::new(),
     }

@@ -54,6 +54,7 @@ fn reflect(spec: &EnvironmentSpec, failure: String, seed: u64) -> Request {
         max_tokens: LESSON_TOKENS,
         stop: vec!["\n".to_owned()],
         deadline_ms: None,
+        teacher: false,
         priority: Priority::default(),
         pictures: BTreeMap::new(),
     }

@@ -81,6 +81,7 @@ impl Core {
         }
         self.library = library;
         self.news = true;
+        self.totals.taught += u64::from(draft.taught && matches!(draft.author, Author::Controller));
         self.curriculum.learned(&task.name);
         self.demoted.remove(&task.name);
 
@@ -123,7 +124,7 @@ impl Core {
                 Author::Exploration { .. } => Origin::Exploration { run, seq: self.explorations },
                 Author::Recipe => Origin::Recipe { run },
                 Author::Controller => {
-                    Origin::Model { model: self.origin.model.clone(), run, seq: self.requests }
+                    Origin::Model { model: self.author(draft.taught), run, seq: self.requests }
                 }
             },
             kind: Kind::Skill,
@@ -144,6 +145,12 @@ impl Core {
 }
 
 impl Core {
+    /// The model that writes: the teacher's, or the controller's.
+    pub(in crate::core) fn author(&self, taught: bool) -> String {
+        let teacher = self.config.teacher.as_ref().filter(|_| taught);
+        teacher.map_or(&self.origin.model, |teacher| &teacher.model).clone()
+    }
+
     /// The skill under an address that no other environment's skill has.
     pub(in crate::core) fn addressed(&self, skill: Skill) -> Skill {
         if self.config.rules >= 5 { self.library.with_own_address(skill) } else { skill }

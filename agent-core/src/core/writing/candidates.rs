@@ -1,7 +1,7 @@
 //! One round of writing: the request, the static check of the answers, and their trials.
 
 use super::{Author, Draft};
-use crate::config::Sense;
+use crate::config::{ActorConfig, Sense, TeacherConfig};
 use crate::core::consolidating::LESSON;
 use crate::core::discovering::WAITS;
 use crate::core::prompts::outside::lesson;
@@ -10,6 +10,7 @@ use crate::core::{Core, Phase};
 use crate::model::{Effect, Purpose, Recalled, TrialPlan};
 use serde_json::{Map, Value};
 use sojourn_controller::Reply;
+use sojourn_skills::grammar::Language;
 use sojourn_skills::{Callable, calls_any, grammar, static_check};
 use sojourn_tools::{Condition, Parameter, ParameterKind, TaskSpec, ToolSpec, function_head};
 
@@ -28,7 +29,7 @@ impl Core {
         memories: &[Recalled],
         picked: &[String],
     ) -> Vec<Effect> {
-        if draft.round == 0 {
+        if draft.round == 0 && draft.tools.is_empty() {
             draft.tools = self.reading_tools(picked);
         }
         let about = format!("{}: ", draft.task);
@@ -40,6 +41,7 @@ impl Core {
         let callables = self.callable_skills(&task.name);
         let skills: Vec<_> = callables.iter().map(|c| (c.name.clone(), c.parameters.clone())).collect();
         let tools = self.show_tools(&draft.tools);
+        let actor = self.actor_of(draft.taught);
         let notes = &draft.notes[draft.notes.len().saturating_sub(NOTES)..];
         let (observation, shows_text) = (&self.episode.observation.text, self.shows(Sense::Text));
         let writing = Writing {
@@ -57,14 +59,26 @@ impl Core {
             skills: &skills,
             tools: &tools,
             notes,
-            grammar: self.body_grammar(&task, callables, &tools),
+            grammar: self.body_grammar(&task, callables, &tools, actor.language),
         };
         let candidates = match draft.round {
-            0 if self.config.rules >= 4 => 1,
-            _ => self.config.actor.candidates,
+            0 if self.config.rules >= 4 && !draft.taught => 1,
+            _ => actor.candidates,
         };
-        let request = prompts::write(&writing, &self.config.actor, candidates, seed);
+        let mut request = prompts::write(&writing, &actor, candidates, seed);
+        request.teacher = draft.taught;
         self.think(Purpose::Write, request, Phase::Writing(draft))
+    }
+
+    /// The settings by which the controller or the teacher writes.
+    fn actor_of(&self, taught: bool) -> ActorConfig {
+        let own = self.config.actor.clone();
+        match &self.config.teacher {
+            Some(TeacherConfig { candidates, max_tokens, language, .. }) if taught => {
+                ActorConfig { candidates: *candidates, max_tokens: *max_tokens, language: *language, ..own }
+            }
+            _ => own,
+        }
     }
 
     /// The skills that a skill for `task` may call: those of its prerequisites.
@@ -77,7 +91,13 @@ impl Core {
             .collect()
     }
 
-    fn body_grammar(&self, task: &TaskSpec, skills: Vec<Callable>, tools: &[ToolSpec]) -> String {
+    fn body_grammar(
+        &self,
+        task: &TaskSpec,
+        skills: Vec<Callable>,
+        tools: &[ToolSpec],
+        language: Language,
+    ) -> String {
         let mut functions: Vec<Callable> = self.spec.tools.iter().chain(tools).map(Callable::from).collect();
         functions.extend(skills);
         let view = self.spec.tools.iter().any(|tool| tool.name == STATE_TOOL).then(|| grammar::View {
@@ -90,7 +110,7 @@ impl Core {
         });
         let parameters = task.parameters.iter().map(|p| p.name.clone()).collect();
         let spec = grammar::GrammarSpec { name: task.name.clone(), parameters, functions, view };
-        self.config.actor.language.grammar(&spec).to_lark()
+        language.grammar(&spec).to_lark()
     }
 
     /// Tries the answers that are complete, new and pass the static check.

@@ -42,6 +42,8 @@ pub(super) struct Draft {
     tools: Vec<String>,
     /// Whether a candidate of the controller passed in some world.
     promising: bool,
+    /// Whether the teacher writes, because the controller gave up.
+    taught: bool,
     author: Author,
 }
 
@@ -75,6 +77,7 @@ impl Core {
             candidates: Vec::new(),
             tools: Vec::new(),
             promising: false,
+            taught: false,
             author: Author::Controller,
         };
         let explorable = self.spec.exploration.is_some() || self.plays(task);
@@ -154,7 +157,10 @@ impl Core {
     fn survey(&mut self, mut draft: Draft) -> Vec<Effect> {
         draft.author = Author::Controller;
         if self.config.actor.rounds == 0 {
-            return self.give_up(&draft);
+            if self.config.teacher.is_none() {
+                return self.give_up(&draft);
+            }
+            draft.taught = true;
         }
         if self.spec.question.is_none() {
             return self.prepare(draft);
@@ -196,10 +202,17 @@ impl Core {
     pub(super) fn next_round(&mut self, mut draft: Draft, note: Option<String>) -> Vec<Effect> {
         draft.notes.extend(note.filter(|note| !draft.notes.contains(note)));
         draft.round += 1;
-        if self.config.rules >= 4 && draft.round >= HOPELESS && !draft.promising {
-            return self.give_up(&draft);
+        let over = self.over_budget().is_some();
+        let rounds = match &self.config.teacher {
+            Some(teacher) if draft.taught => teacher.rounds,
+            _ if self.config.rules >= 4 && !draft.promising => self.config.actor.rounds.min(HOPELESS),
+            _ => self.config.actor.rounds,
+        };
+        if draft.round < rounds && !over {
+            return self.write(draft, &[], &[]);
         }
-        if draft.round < self.config.actor.rounds && self.over_budget().is_none() {
+        if self.config.teacher.is_some() && !draft.taught && !over {
+            (draft.taught, draft.round) = (true, 0);
             return self.write(draft, &[], &[]);
         }
         self.give_up(&draft)

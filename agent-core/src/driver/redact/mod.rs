@@ -46,8 +46,8 @@ pub struct Redactor {
     secrets: Arc<Vec<(String, String)>>,
     /// The search for them and for the tokens that this process has obtained since.
     matcher: Arc<RwLock<Option<CountedMatcher>>>,
-    /// The secret that no world is given, if there is one.
-    unpictured: Option<String>,
+    /// The secrets that no world is given.
+    unpictured: BTreeSet<String>,
 }
 
 /// A secret stands where the value's type allows no other: the value can neither be recorded nor used.
@@ -72,20 +72,20 @@ impl Redactor {
         let secrets = secrets.into_iter().map(|(name, value)| (name, value.trim().to_owned()));
         let mut secrets: Vec<_> = secrets.filter(|(_, value)| !value.is_empty()).collect();
         secrets.sort_by(|a, b| b.1.len().cmp(&a.1.len()).then_with(|| a.cmp(b)));
-        Self { secrets: Arc::new(secrets), matcher: Arc::default(), unpictured: None }
+        Self { secrets: Arc::new(secrets), matcher: Arc::default(), unpictured: BTreeSet::new() }
     }
 
-    /// Says that the secret `name` is given to no world, as the key of the controller's server, so that no picture of a world shows
-    /// it.
+    /// Says that the secrets `names` are given to no world, as the keys of the servers that run models, so that no picture of a world
+    /// shows them.
     #[must_use]
-    pub fn with_unpictured(mut self, name: Option<&str>) -> Self {
-        self.unpictured = name.map(str::to_owned);
+    pub fn with_unpictured<'a>(mut self, names: impl IntoIterator<Item = &'a str>) -> Self {
+        self.unpictured = names.into_iter().map(str::to_owned).collect();
         self
     }
 
     /// Whether a picture of a world may show a secret.
     pub fn may_be_pictured(&self) -> bool {
-        self.matcher().names.iter().any(|name| Some(name) != self.unpictured.as_ref())
+        self.matcher().names.iter().any(|name| !self.unpictured.contains(name))
     }
 
     /// Names of the secrets that are too short to be replaced everywhere, each with a clause for people about its treatment.
