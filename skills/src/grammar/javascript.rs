@@ -25,6 +25,8 @@ pub struct View {
     pub name: String,
     /// A sample state. Its properties are those that the grammar offers.
     pub sample: Value,
+    /// Whether programs may compare with `null`: the state says so what there is not.
+    pub nulls: bool,
 }
 
 /// Limits on the statements of a function and of a block: sufficient for good skills, short enough to prevent
@@ -197,6 +199,9 @@ fn expressions(grammar: &mut Grammar, calls: bool, view: Option<&View>) {
     }
     let properties = view.map(|view| properties(&view.sample)).unwrap_or_default();
     if let Some(view) = view {
+        if view.nulls {
+            primary.push(text("null"));
+        }
         primary.push(name("STATE"));
         let mut state = vec![text(format!("{}()", view.name))];
         state.extend(path(&view.sample, MAX_PATH).map(optional));

@@ -45,7 +45,7 @@ fn spec(name: &str, parameters: &[&str]) -> GrammarSpec {
         name: name.into(),
         parameters: parameters.iter().map(ToString::to_string).collect(),
         functions,
-        view: Some(View { name: "observe".into(), sample }),
+        view: Some(View { name: "observe".into(), sample, nulls: false }),
     }
 }
 
@@ -180,11 +180,22 @@ fn a_grammar_without_functions_or_view_compiles() {
 
 #[test]
 fn an_empty_state_has_no_properties() {
-    let view = Some(View { name: "look".into(), sample: json!({}) });
+    let view = Some(View { name: "look".into(), sample: json!({}), nulls: false });
     let grammar = javascript_subset(&GrammarSpec { name: "nothing".into(), view, ..GrammarSpec::default() });
     let mut checker = Checker::new(&grammar);
     assert!(checker.reach("  return look();\n}").1);
     assert!(!checker.reach("  return look().x;\n}").1);
+}
+
+#[test]
+fn null_is_a_value_where_the_state_has_one() {
+    let comparing = "  if (observe().facing === null) return false;\n  return observe().health !== null;\n}";
+    for nulls in [true, false] {
+        let mut spec = spec("wander", &["n"]);
+        spec.view.as_mut().unwrap().nulls = nulls;
+        let mut checker = Checker::new(&Language::Subset.grammar(&spec));
+        assert_eq!(checker.reach(comparing).1, nulls);
+    }
 }
 
 #[test]

@@ -28,6 +28,7 @@ fn spec() -> GrammarSpec {
         view: Some(View {
             name: "observe".into(),
             sample: json!({"health": 9, "inventory": {"wood": 0, "stone": 0}}),
+            nulls: true,
         }),
     }
 }

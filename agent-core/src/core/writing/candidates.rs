@@ -100,13 +100,12 @@ impl Core {
     ) -> String {
         let mut functions: Vec<Callable> = self.spec.tools.iter().chain(tools).map(Callable::from).collect();
         functions.extend(skills);
+        let state = &self.episode.observation.state;
+        let shown = self.shows(Sense::State);
         let view = self.spec.tools.iter().any(|tool| tool.name == STATE_TOOL).then(|| grammar::View {
             name: STATE_TOOL.to_owned(),
-            sample: if self.shows(Sense::State) {
-                self.episode.observation.state.clone()
-            } else {
-                Value::Null
-            },
+            sample: if shown { state.clone() } else { Value::Null },
+            nulls: self.config.rules >= 6 && shown && has_null(state),
         });
         let parameters = task.parameters.iter().map(|p| p.name.clone()).collect();
         let spec = grammar::GrammarSpec { name: task.name.clone(), parameters, functions, view };
@@ -195,6 +194,16 @@ impl Core {
             max_steps: self.spec.call_steps(self.config.actor.trial_steps),
             scrutiny: self.scrutiny(task),
         }
+    }
+}
+
+/// Whether there is a null in a state.
+fn has_null(state: &Value) -> bool {
+    match state {
+        Value::Null => true,
+        Value::Array(items) => items.iter().any(has_null),
+        Value::Object(fields) => fields.values().any(has_null),
+        _ => false,
     }
 }
 
