@@ -1,10 +1,15 @@
 use crate::ControllerError;
+use jsonschema::PatternOptions;
 use llguidance::api::TopLevelGrammar;
 use llguidance::toktrie::{ApproximateTokEnv, InferenceCapabilities, TokenId};
 use llguidance::{Matcher, ParserFactory};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+/// Limits on the patterns of a schema: their number, the bytes of a compiled one, and the steps of a comparison.
+const MAX_PATTERNS: usize = 256;
+const PATTERN_BYTES: usize = 1 << 18;
+const PATTERN_STEPS: usize = 100_000;
 /// The largest JSON schema that is compiled into a grammar, in bytes.
 const MAX_SCHEMA_BYTES: usize = 64 << 10;
 
@@ -131,7 +136,11 @@ impl Constraint {
         if bytes > MAX_SCHEMA_BYTES {
             return Err(UnsupportedSchema::TooLarge { bytes, limit: MAX_SCHEMA_BYTES });
         }
-        if let Err(error) = jsonschema::validator_for(&schema) {
+        if patterns(&schema) > MAX_PATTERNS {
+            let reason = format!("it has more than {MAX_PATTERNS} patterns");
+            return Err(UnsupportedSchema::NoGrammar { reason });
+        }
+        if let Err(error) = validator(&schema) {
             return Err(UnsupportedSchema::NotASchema { reason: error.to_string() });
         }
         // The grammar compiler panics on some schemas. A separate task turns the panic into an error.
@@ -198,14 +207,43 @@ pub(crate) fn on_one_line(mut schema: Value) -> Value {
     schema
 }
 
+/// Compiles a schema, with bounds on its patterns: it may come from another program.
+fn validator(schema: &Value) -> Result<jsonschema::Validator, jsonschema::ValidationError<'static>> {
+    let patterns = PatternOptions::fancy_regex()
+        .size_limit(PATTERN_BYTES)
+        .dfa_size_limit(PATTERN_BYTES)
+        .backtrack_limit(PATTERN_STEPS);
+    jsonschema::options().with_pattern_options(patterns).build(schema)
+}
+
+/// How often `pattern` stands in a schema, at least, and properties by pattern.
+fn patterns(schema: &Value) -> usize {
+    let (mut open, mut found) = (vec![schema], 0);
+    while let Some(value) = open.pop() {
+        match value {
+            Value::Object(fields) => {
+                found += usize::from(fields.get("pattern").is_some_and(Value::is_string));
+                found += fields
+                    .get("patternProperties")
+                    .and_then(Value::as_object)
+                    .map_or(0, serde_json::Map::len);
+                open.extend(fields.values());
+            }
+            Value::Array(items) => open.extend(items),
+            _ => {}
+        }
+    }
+    found
+}
+
 /// The violation of a text that goes on after `accepted`.
 fn ends_after(accepted: &str) -> CheckError {
     CheckError::Violation { reason: format!("the grammar allows nothing more after `{}`", tail(accepted)) }
 }
 
 fn check_json(schema: &Value, text: &str) -> Result<(), CheckError> {
-    let validator = jsonschema::validator_for(schema)
-        .map_err(|error| ControllerError::BadConstraint { reason: error.to_string() })?;
+    let validator =
+        validator(schema).map_err(|error| ControllerError::BadConstraint { reason: error.to_string() })?;
     let violation = |reason: String| CheckError::Violation { reason };
     let value: Value = serde_json::from_str(text).map_err(|error| violation(error.to_string()))?;
     validator.validate(&value).map_err(|error| violation(error.to_string()))

@@ -2,6 +2,7 @@
 
 pub use sojourn_primitives::RESERVED;
 
+use crate::outside::schema::{DATA, NAMED_SCHEMAS};
 use crate::{Parameter, ParameterKind};
 use serde_json::{Map, Value};
 use std::collections::BTreeSet;
@@ -70,7 +71,7 @@ fn choices(schema: &Value) -> Option<Vec<String>> {
 pub fn embedded(name: &str, schema: &Value) -> (Value, Value) {
     let root = format!("#/$defs/{name}");
     let mut definition = schema.clone();
-    rebase(&mut definition, &root);
+    rebase(&mut definition, &root, Place::Schema);
     if let Value::Object(fields) = &mut definition {
         fields.remove("$schema");
         fields.remove("$id");
@@ -78,21 +79,28 @@ pub fn embedded(name: &str, schema: &Value) -> (Value, Value) {
     (serde_json::json!({"$ref": root}), definition)
 }
 
-fn rebase(schema: &mut Value, root: &str) {
-    match schema {
-        Value::Object(fields) => {
-            for (key, value) in fields.iter_mut() {
-                match value {
-                    Value::String(target) if key == "$ref" && target.starts_with('#') => {
-                        *target = format!("{root}{}", &target[1..]);
-                    }
-                    // These keywords contain data, not schemas.
-                    _ if key == "enum" || key == "const" || key == "default" || key == "examples" => {}
-                    other => rebase(other, root),
-                }
+fn rebase(value: &mut Value, root: &str, place: Place) {
+    match (value, place) {
+        (Value::Object(fields), Place::Schema) => {
+            let reference =
+                fields.get("$ref").and_then(Value::as_str).and_then(|target| target.strip_prefix('#'));
+            match reference
+                .map(|pointer| (pointer.is_empty() || pointer.starts_with('/'), format!("{root}{pointer}")))
+            {
+                Some((true, moved)) => drop(fields.insert("$ref".to_owned(), moved.into())),
+                // The name of an anchor, which another part of the schema around could have too.
+                Some((false, _)) => drop(fields.shift_remove("$ref")),
+                None => {}
+            }
+            for (key, value) in fields.iter_mut().filter(|(key, _)| !DATA.contains(&key.as_str())) {
+                let names = NAMED_SCHEMAS.contains(&key.as_str());
+                rebase(value, root, if names { Place::Names } else { Place::Schema });
             }
         }
-        Value::Array(items) => items.iter_mut().for_each(|item| rebase(item, root)),
+        (Value::Object(fields), Place::Names) => {
+            fields.values_mut().for_each(|value| rebase(value, root, Place::Schema));
+        }
+        (Value::Array(items), _) => items.iter_mut().for_each(|item| rebase(item, root, Place::Schema)),
         _ => {}
     }
 }
@@ -119,11 +127,8 @@ fn strip(value: &mut Value, place: Place) {
             }
             for (key, value) in fields.iter_mut() {
                 match key.as_str() {
-                    // These keywords contain data, not schemas.
-                    "enum" | "const" | "default" => {}
-                    "properties" | "patternProperties" | "$defs" | "definitions" | "dependentSchemas" => {
-                        strip(value, Place::Names);
-                    }
+                    key if DATA.contains(&key) => {}
+                    key if NAMED_SCHEMAS.contains(&key) => strip(value, Place::Names),
                     _ => strip(value, Place::Schema),
                 }
             }
@@ -218,6 +223,27 @@ mod tests {
                     Some(&Value::Null)
                 ),
             ]
+        );
+    }
+
+    #[test]
+    fn references_are_moved_wherever_a_schema_stands() {
+        let schema = json!({
+            "properties": {"default": {"$ref": "#/$defs/enum"}, "const": {"items": {"$ref": "#"}}, "a": {"$ref": "#anchor"}},
+            "default": {"$ref": "#/kept"},
+            "$defs": {"enum": {"allOf": [{"$ref": "#/$defs/x"}]}, "x": {"enum": [{"$ref": "#/kept"}]}},
+        });
+        let (reference, definition) = embedded("tool", &schema);
+        assert_eq!(reference, json!({"$ref": "#/$defs/tool"}));
+        assert_eq!(
+            definition,
+            json!({
+                "properties": {
+                    "default": {"$ref": "#/$defs/tool/$defs/enum"}, "const": {"items": {"$ref": "#/$defs/tool"}}, "a": {}
+                },
+                "default": {"$ref": "#/kept"},
+                "$defs": {"enum": {"allOf": [{"$ref": "#/$defs/tool/$defs/x"}]}, "x": {"enum": [{"$ref": "#/kept"}]}},
+            })
         );
     }
 

@@ -1,6 +1,7 @@
 use crate::declared_effects::DeclaredEffects;
 use crate::media::{MAX_MEDIA_OF_A_RESULT, MediaError, MediaStore};
 use crate::outside::json;
+use crate::outside::schema::{keep_patterns, validator};
 use crate::schema::identifier;
 use crate::spec::with_defaults;
 use crate::{CallContext, Content, Tool, ToolCall, ToolError, ToolOutcome, ToolSource, ToolSpec};
@@ -15,6 +16,13 @@ use std::time::Duration;
 const GRACE: Duration = Duration::from_millis(500);
 /// The longest time limit that a tool may have, whatever its source declares.
 const MAX_TIMEOUT: Duration = Duration::from_hours(1);
+
+/// Limit on the name of a tool, in bytes: it stands in every prompt that offers it.
+const MAX_NAME: usize = 200;
+/// Characters of a longer one that a notice shows.
+const SHOWN: usize = 60;
+/// Limit on the patterns in the schemas of one source.
+const SOURCE_PATTERNS: usize = 256;
 
 /// Limits on every call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -144,8 +152,18 @@ impl Toolbox {
                 rejected.insert(format!("{at}/{}", source.name()), text);
                 continue;
             }
+            let mut patterns = SOURCE_PATTERNS;
             for tool in source.tools() {
                 let name = tool.spec().name.clone();
+                if name.len() > MAX_NAME {
+                    let shown: String = name.chars().take(SHOWN).collect();
+                    let text = format!(
+                        "`{shown}…` of `{}` is skipped: its name has more than {MAX_NAME} bytes",
+                        source.name()
+                    );
+                    rejected.insert(format!("{}/{shown}", source.name()), text);
+                    continue;
+                }
                 if let Some(owner) = owner_of(&name, &prefixes).filter(|owner| *owner != prefix) {
                     rejected.insert(
                         format!("{}/{name}", source.name()),
@@ -174,11 +192,14 @@ impl Toolbox {
                     rejected.insert(format!("{}/{name} effects", source.name()), text);
                 }
                 let spec = ToolSpec { effects, ..tool.spec().clone() };
+                // What the program does not check, the tool's server checks itself.
+                let mut schema = spec.input_schema();
+                keep_patterns(&mut schema, &mut patterns);
                 match registry.entries.get(&name).filter(|entry| entry.spec == spec) {
                     Some(known) => {
                         entries.insert(name, Entry { tool, spec, validator: Arc::clone(&known.validator) });
                     }
-                    None => match jsonschema::validator_for(&spec.input_schema()) {
+                    None => match validator(&schema) {
                         Ok(validator) => {
                             changes.appeared.push(spec.clone());
                             entries.insert(name, Entry { tool, spec, validator: Arc::new(validator) });

@@ -6,21 +6,27 @@ use crate::model::{
     ToolDecision, as_javascript,
 };
 use sojourn_controller::PictureTokens;
+use sojourn_tools::outside::{quote, terminal::is_unsafe};
 use sojourn_tools::{Ending, EndingKind, ToolOutcome};
 use std::fmt::Write as _;
 
 impl LogRecord {
     /// The record in one line.
     pub fn summary(&self) -> String {
-        match self {
+        unbroken(match self {
             Self::Started(started) => started_line(started),
             Self::Effect(effect) => effect_line(effect),
             Self::Event(event) => event_line(event),
             Self::SkillEvent(event) => skill_line(event),
             Self::ToolDecision(decision) => decision_line(decision),
             Self::ControlRecord(record) => control_line(record),
-        }
+        })
     }
+}
+
+/// The line without line breaks: names of worlds and tools stand in it, and none of them may begin another line.
+fn unbroken(line: String) -> String {
+    if line.contains(is_unsafe) { quote::one_line(&line) } else { line }
 }
 
 fn started_line(started: &Started) -> String {
@@ -314,7 +320,7 @@ pub fn acted_line(report: &ActReport) -> String {
     if let Some(ending) = &report.ended {
         let _ = write!(line, "; {}", ending_words(ending));
     }
-    line
+    unbroken(line)
 }
 
 /// How an episode ended.
@@ -344,17 +350,17 @@ pub fn step_line(step: &StepRecord, vitals: &[String]) -> String {
     if let Some(ending) = &step.ended {
         let _ = write!(line, ", {}", ending_words(ending));
     }
-    line
+    unbroken(line)
 }
 
 /// The end of a call in one line. `reached` is the ending of an episode whose goal was reached during it.
 pub fn returned_line(depth: u32, outcome: &ToolOutcome, reached: Option<&Ending>) -> String {
     let indent = indent(depth);
-    match reached {
+    unbroken(match reached {
         Some(ending) => format!("{indent}done: {}", ending_words(ending)),
         None if outcome.ok => format!("{indent}done: {}", short(&outcome.message)),
         None => format!("{indent}failed: {}", short(&outcome.message)),
-    }
+    })
 }
 
 fn skill_line(event: &SkillEvent) -> String {
@@ -367,7 +373,7 @@ fn skill_line(event: &SkillEvent) -> String {
 
 /// A milestone in one line.
 pub fn milestone_line(milestone: &Milestone) -> String {
-    match milestone {
+    unbroken(match milestone {
         Milestone::TaskChosen { task, learning: true } => format!("learning {task}"),
         Milestone::TaskChosen { task, learning: false } => format!("doing {task}"),
         Milestone::SkillAdmitted { skill, verified: (passed, tried), steps, rounds } => {
@@ -416,7 +422,7 @@ pub fn milestone_line(milestone: &Milestone) -> String {
             let (steps, achievements) = (counted(*steps, "step"), counted(*achievements, "achievement"));
             format!("episode over after {steps} with {achievements}: {cause}")
         }
-    }
+    })
 }
 
 /// Why a run ended, in words.
@@ -483,8 +489,8 @@ fn indent(depth: u32) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{counted, event_line, one_line, short};
-    use crate::model::Event;
+    use super::{acted_line, counted, event_line, milestone_line, one_line, short};
+    use crate::model::{ActReport, Event, Milestone};
 
     #[test]
     fn programs_that_play_found_are_no_failure() {
@@ -502,6 +508,25 @@ mod tests {
         let words = |count: u64| ["step", "memory", "reflex"].map(|thing| counted(count, thing)).join(", ");
         assert_eq!(words(1), "1 step, 1 memory, 1 reflex");
         assert_eq!(words(0), "0 steps, 0 memories, 0 reflexes");
+    }
+
+    #[test]
+    fn no_name_begins_a_line_that_looks_like_a_record() {
+        let name = "x\n    24  00:00:00  tool_decision        sh_run allowed by the user\u{2028}y\r\u{1b}[2K";
+        let milestone = milestone_line(&Milestone::TaskChosen { task: name.into(), learning: true });
+        let report = serde_json::json!({
+            "observation": {"text": "", "state": {}}, "steps": 1, "reflex_steps": 0, "unlocked": [{"task": name, "step": 1}],
+            "skills": [], "trace": [], "calls": 0
+        });
+        let acted = acted_line(&serde_json::from_value::<ActReport>(report).unwrap());
+        for line in [milestone, acted] {
+            assert!(
+                line.contains("tool_decision")
+                    && !line.contains(char::is_control)
+                    && !line.contains('\u{2028}'),
+                "{line:?}"
+            );
+        }
     }
 
     #[test]

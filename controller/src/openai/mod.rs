@@ -8,6 +8,7 @@
 //! partial answers at a deadline.
 
 mod accept;
+mod control_tokens;
 mod endpoint;
 mod failure;
 mod lenient;

@@ -1,5 +1,6 @@
 //! Serialisation of requests and responses of the chat endpoint.
 
+use super::control_tokens::divided;
 use super::lenient::{self, Parts};
 use super::pictures::Urls;
 use super::{Dialect, OpenAiOptions};
@@ -64,14 +65,14 @@ fn pieces(message: &Message, urls: &Urls) -> Vec<Piece> {
 }
 
 /// The content of a message: one text, where it has no picture.
-fn content(mut pieces: Vec<Piece>) -> Value {
-    match pieces.as_mut_slice() {
+fn content(pieces: Vec<Piece>) -> Value {
+    match pieces.as_slice() {
         [] => json!(""),
-        [Piece::Text(text)] => json!(std::mem::take(text)),
+        [Piece::Text(text)] => json!(divided(text)),
         _ => pieces
             .into_iter()
             .map(|piece| match piece {
-                Piece::Text(text) => json!({"type": "text", "text": text}),
+                Piece::Text(text) => json!({"type": "text", "text": divided(&text)}),
                 Piece::Picture(url) => json!({"type": "image_url", "image_url": {"url": url}}),
             })
             .collect(),

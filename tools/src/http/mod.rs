@@ -7,6 +7,7 @@ mod template;
 use crate::allowed_hosts::{AllowedHosts, body, error_chain};
 use crate::framing::has_too_many_values;
 use crate::outside::offload::offload;
+use crate::outside::schema::validator;
 use crate::outside::text::{charset, decode_lossy};
 use crate::schema::{identifier, no_arguments};
 use crate::{Content, Effects, FixedSource, FunctionTool, ToolOutcome, ToolSpec};
@@ -94,7 +95,7 @@ impl HttpSettings {
         let url = UrlTemplate::new(&self.url)?;
         self.input = input::closed(&self.input, url.names());
         let declared = input::declared(&self.input);
-        let strict = jsonschema::validator_for(&input::strict(&self.input)).ok();
+        let strict = validator(&input::strict(&self.input)).ok();
         let client = hosts.client(Duration::from_millis(self.timeout_ms), !self.secrets.is_empty())?;
         let method = Method::from_bytes(self.method.to_uppercase().as_bytes())
             .map_err(|_| format!("`{}` is not an HTTP method", self.method))?;

@@ -2,6 +2,7 @@
 //! and of bounded size. What only narrows the arguments and cannot be read is dropped, because the peer checks them itself.
 
 use super::url::decode_once;
+use jsonschema::{PatternOptions, ValidationError, Validator};
 use serde_json::{Map, Value, json};
 use std::collections::HashMap;
 
@@ -11,6 +12,15 @@ const MAX_EXPANDED: u64 = 100_000;
 const MAX_DEPTH: usize = 150;
 /// Limit on the keywords that are dropped because their values are not valid.
 const MAX_DROPPED: usize = 50;
+/// Limit on the patterns of one schema; those beyond are dropped.
+const MAX_PATTERNS: usize = 32;
+/// Limit on a compiled pattern, in bytes.
+const PATTERN_BYTES: usize = 1 << 18;
+/// Limit on the steps of one comparison with a pattern.
+const PATTERN_STEPS: usize = 100_000;
+/// Limit on the arguments of a tool, and on the name of one, in characters: they stand in every prompt.
+const MAX_ARGUMENTS: usize = 200;
+const MAX_ARGUMENT_NAME: usize = 200;
 
 /// The schema, if it can be used: a copy without what belongs to other drafts or cannot be read.
 ///
@@ -20,6 +30,7 @@ pub fn readable(schema: &Value) -> Result<Value, String> {
     if schema.get("type").is_some_and(|kind| !allows_object(kind)) {
         return Err("its JSON Schema is not of the `type` `object`".to_owned());
     }
+    check_arguments(schema)?;
     let mut schema = schema.clone();
     let base = schema.get("$id").or(schema.get("id")).and_then(Value::as_str).map(str::to_owned);
     if let Value::Object(fields) = &mut schema {
@@ -38,8 +49,9 @@ pub fn readable(schema: &Value) -> Result<Value, String> {
              {MAX_DEPTH} levels"
         ));
     }
+    keep_patterns(&mut schema, &mut MAX_PATTERNS.clone());
     for _ in 0..MAX_DROPPED {
-        let (reason, path) = match jsonschema::validator_for(&schema) {
+        let (reason, path) = match validator(&schema) {
             Ok(_) => return Ok(schema),
             Err(error) => (error.to_string(), error.instance_path().to_string()),
         };
@@ -48,6 +60,67 @@ pub fn readable(schema: &Value) -> Result<Value, String> {
         }
     }
     Err("its JSON Schema has too many keywords that are not valid".to_owned())
+}
+
+/// Checks the number of arguments that a schema describes, and the length of their names.
+///
+/// # Errors
+/// Which bound is passed.
+pub fn check_arguments(schema: &Value) -> Result<(), String> {
+    let arguments = || schema.get("properties").and_then(Value::as_object).into_iter().flatten();
+    if arguments().count() > MAX_ARGUMENTS {
+        return Err(format!("it has more than {MAX_ARGUMENTS} arguments"));
+    }
+    if arguments().any(|(name, _)| name.chars().nth(MAX_ARGUMENT_NAME).is_some()) {
+        return Err(format!("an argument has a name of more than {MAX_ARGUMENT_NAME} characters"));
+    }
+    Ok(())
+}
+
+/// Compiles a schema, with bounds on its patterns.
+///
+/// # Errors
+/// It is not valid, or a pattern is too large.
+pub fn validator(schema: &Value) -> Result<Validator, ValidationError<'static>> {
+    let patterns = PatternOptions::fancy_regex()
+        .size_limit(PATTERN_BYTES)
+        .dfa_size_limit(PATTERN_BYTES)
+        .backtrack_limit(PATTERN_STEPS);
+    jsonschema::options().with_pattern_options(patterns).build(schema)
+}
+
+/// Drops the patterns beyond the first `left`, and counts the others off it.
+pub fn keep_patterns(schema: &mut Value, left: &mut usize) {
+    match schema {
+        Value::Object(fields) => {
+            if fields.get("pattern").is_some_and(Value::is_string) {
+                match left.checked_sub(1) {
+                    Some(fewer) => *left = fewer,
+                    None => drop(fields.shift_remove("pattern")),
+                }
+            }
+            if let Some(Value::Object(named)) = fields.get_mut("patternProperties") {
+                let fitting = named.len().min(*left);
+                let mut kept = 0;
+                named.retain(|_, _| {
+                    kept += 1;
+                    kept <= fitting
+                });
+                *left -= fitting;
+            }
+            for (key, value) in fields.iter_mut() {
+                match value {
+                    Value::Object(schemas) if NAMED_SCHEMAS.contains(&key.as_str()) => {
+                        schemas.values_mut().for_each(|schema| keep_patterns(schema, left));
+                    }
+                    _ if DATA.contains(&key.as_str()) => {}
+                    inner => keep_patterns(inner, left),
+                }
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(|item| keep_patterns(item, left)),
+        _ => {}
+    }
 }
 
 /// Whether the `type` of a schema allows an object; `any` and `null` stand for every type.
@@ -97,8 +170,10 @@ const SCHEMAS: [&str; 16] = [
     "unevaluatedProperties",
     "contentSchema",
 ];
+/// Keywords whose value is data.
+pub const DATA: [&str; 4] = ["enum", "const", "default", "examples"];
 /// Keywords whose value has schemas by name.
-const NAMED_SCHEMAS: [&str; 5] =
+pub const NAMED_SCHEMAS: [&str; 5] =
     ["properties", "patternProperties", "$defs", "definitions", "dependentSchemas"];
 
 /// Reads the keywords of other drafts and dialects as those of the current ones, in `schema` and everything below it.
@@ -107,6 +182,11 @@ fn mend(schema: &mut Value, root: &Root<'_>) {
     fields.shift_remove("$id");
     if fields.get("id").is_some_and(Value::is_string) {
         fields.shift_remove("id");
+    }
+    for name in ["$anchor", "$dynamicAnchor", "$dynamicRef"] {
+        if fields.get(name).is_some_and(Value::is_string) {
+            fields.shift_remove(name);
+        }
     }
     mend_reference(fields, root);
     for (exclusive, bound) in [("exclusiveMinimum", "minimum"), ("exclusiveMaximum", "maximum")] {
@@ -166,9 +246,35 @@ fn mend_reference(fields: &mut Map<String, Value>, root: &Root<'_>) {
                 fields.shift_remove("$ref");
             }
         }
-        Some(_) => {}
+        Some(anchor) => match anchored(root.schema, anchor) {
+            Some(pointer) => drop(fields.insert("$ref".to_owned(), format!("#{pointer}").into())),
+            None => drop(fields.shift_remove("$ref")),
+        },
         None => drop(fields.shift_remove("$ref")),
     }
+}
+
+/// The pointer to the schema with an anchor, as a fragment.
+fn anchored(root: &Value, anchor: &str) -> Option<String> {
+    let mut open = vec![(String::new(), root)];
+    while let Some((pointer, value)) = open.pop() {
+        match value {
+            Value::Object(fields) => {
+                if fields.get("$anchor").and_then(Value::as_str) == Some(anchor) {
+                    return Some(pointer);
+                }
+                for (name, inner) in fields {
+                    let name = name.replace('~', "~0").replace('/', "~1").replace('%', "%25");
+                    open.push((format!("{pointer}/{name}"), inner));
+                }
+            }
+            Value::Array(items) => {
+                open.extend(items.iter().enumerate().map(|(at, item)| (format!("{pointer}/{at}"), item)));
+            }
+            _ => {}
+        }
+    }
+    None
 }
 
 /// A pointer of a URI's fragment without percent-encoding.
@@ -327,6 +433,51 @@ mod tests {
         ] {
             assert_eq!(readable(&schema).as_ref(), Ok(&schema));
         }
+    }
+
+    #[test]
+    fn patterns_are_bounded_in_number_and_size() {
+        let heavy = json!({"type": "string", "pattern": r"(?:\p{L}\p{N}){400}"});
+        let light = json!({"type": "string", "pattern": "^[a-z]+$"});
+        let schema = json!({"properties": {"heavy": heavy, "light": light, "pattern": {"type": "string"}}});
+        let read = readable(&schema).unwrap();
+        assert_eq!(read["properties"]["heavy"], json!({"type": "string"}));
+        assert_eq!(
+            (&read["properties"]["light"], &read["properties"]["pattern"]),
+            (&light, &json!({"type": "string"}))
+        );
+
+        let properties: Map<String, Value> = (0..100).map(|at| (format!("a{at}"), light.clone())).collect();
+        let many = json!({"properties": properties, "patternProperties": {"^x": {}}});
+        let read = readable(&many).unwrap();
+        assert_eq!(
+            read.to_string().matches("\"pattern\"").count()
+                + read["patternProperties"].as_object().unwrap().len(),
+            MAX_PATTERNS
+        );
+    }
+
+    #[test]
+    fn names_and_numbers_of_arguments_are_bounded() {
+        let named = |names: Vec<String>| {
+            let properties: Map<String, Value> = names.into_iter().map(|name| (name, json!({}))).collect();
+            readable(&json!({"properties": properties}))
+        };
+        assert!(named(vec!["a".repeat(200)]).is_ok());
+        assert!(named(vec!["a".repeat(201)]).unwrap_err().contains("more than 200 characters"));
+        assert!(
+            named((0..201).map(|at| format!("a{at}")).collect())
+                .unwrap_err()
+                .contains("more than 200 arguments")
+        );
+    }
+
+    #[test]
+    fn anchors_become_pointers() {
+        let schema = json!({"properties": {"a": {"$ref": "#q"}, "b": {"$ref": "#nowhere"}}, "$defs": {"x/y": {"$anchor": "q", "type": "integer"}}});
+        let read = readable(&schema).unwrap();
+        assert_eq!(read["properties"], json!({"a": {"$ref": "#/$defs/x~1y"}, "b": {}}));
+        assert_eq!(read["$defs"]["x/y"], json!({"type": "integer"}));
     }
 
     #[test]

@@ -55,7 +55,8 @@ impl CanonicalUrl {
             host,
             port: url.port_or_known_default()?,
             path: resolve_dots(&normal_escapes(url.path())),
-            query: url.query().map(normal_escapes),
+            // An empty query selects nothing.
+            query: url.query().filter(|query| !query.is_empty()).map(normal_escapes),
         })
     }
 

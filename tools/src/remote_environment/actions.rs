@@ -1,6 +1,9 @@
 //! The actions of a peer: names without arguments, or names with a JSON Schema of their arguments.
 
 use super::RemoteEnvironmentError;
+use crate::outside::quote;
+use crate::outside::schema::{check_arguments, keep_patterns, validator};
+use crate::outside::text::cut;
 use crate::schema::{RESERVED, identifier};
 use crate::{Action, Effects, Parameter, ParameterKind, ToolCall, ToolSpec, with_defaults};
 use serde::de::value::MapAccessDeserializer;
@@ -11,6 +14,13 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
+/// Limit on the actions of a world, and on the name of one, in characters: they stand in every prompt.
+const MAX_ACTIONS: usize = 500;
+const MAX_NAME: usize = 200;
+/// Characters of a longer one that an error shows.
+const SHOWN: usize = 60;
+/// Limit on the patterns in the schemas of all actions; the world checks itself what is beyond.
+const MAX_PATTERNS: usize = 64;
 /// Limit on the repetitions of an action in one call.
 pub(super) const TIMES: i64 = 50;
 
@@ -119,19 +129,38 @@ impl Actions {
         if offers.is_empty() {
             return Err(RemoteEnvironmentError("the environment has no actions".to_owned()));
         }
+        if offers.len() > MAX_ACTIONS {
+            return Err(RemoteEnvironmentError(format!(
+                "the environment has {} actions; at most {MAX_ACTIONS} are possible",
+                offers.len()
+            )));
+        }
         let (mut by_tool, mut tools) = (BTreeMap::new(), Vec::new());
+        let mut patterns = MAX_PATTERNS;
         for offer in offers {
-            let tool = offer.tool();
-            let validator = match &offer.input {
+            if offer.name.chars().nth(MAX_NAME).is_some() {
+                return Err(RemoteEnvironmentError(format!(
+                    "an action's name has more than {MAX_NAME} characters: {}",
+                    quote::inline(&cut(&offer.name, SHOWN))
+                )));
+            }
+            let mut offer = offer.clone();
+            let compiled = match &mut offer.input {
                 None => None,
-                Some(input) => Some(Arc::new(jsonschema::validator_for(input).map_err(|error| {
-                    RemoteEnvironmentError(format!(
-                        "the `input` of the action `{}` is no JSON Schema: {error}",
-                        offer.name
-                    ))
-                })?)),
+                Some(input) => {
+                    let wrong = |error: String| {
+                        RemoteEnvironmentError(format!(
+                            "the `input` of the action `{}` is no JSON Schema: {error}",
+                            offer.name
+                        ))
+                    };
+                    check_arguments(input).map_err(wrong)?;
+                    keep_patterns(input, &mut patterns);
+                    Some(Arc::new(validator(input).map_err(|error| wrong(error.to_string()))?))
+                }
             };
-            let entry = Entry { name: offer.name.clone(), tool: tool.clone(), validator };
+            let tool = offer.tool();
+            let entry = Entry { name: offer.name.clone(), tool: tool.clone(), validator: compiled };
             if tool.name == "observe" || by_tool.insert(tool.name.clone(), entry).is_some() {
                 return Err(RemoteEnvironmentError(format!(
                     "two actions would both get the tool name `{}`",
@@ -294,6 +323,19 @@ mod tests {
         for text in ["go", "go {", "look around {}", "fly {}"] {
             assert_eq!(actions.deed(&Action(text.to_owned())), None, "{text}");
         }
+    }
+
+    #[test]
+    fn what_stands_in_every_prompt_is_bounded() {
+        let refused = |offers: Value| {
+            let offers: Vec<ActionOffer> = serde_json::from_value(offers).unwrap();
+            Actions::new(&offers).map(|_| ()).unwrap_err().to_string()
+        };
+        assert!(refused(json!(["a".repeat(201)])).contains("more than 200 characters"));
+        let many: Vec<String> = (0..501).map(|at| format!("a{at}")).collect();
+        assert!(refused(json!(many)).contains("has 501 actions; at most 500"));
+        let argument = json!({"properties": {"x".repeat(201): {}}});
+        assert!(refused(json!([{"name": "go", "input": argument}])).contains("more than 200 characters"));
     }
 
     #[test]

@@ -19,7 +19,8 @@ use crate::outside::text::cut;
 use crate::schema::is_identifier;
 use crate::{
     Action, Amount, Condition, Ending, EndingKind, Environment, EnvironmentError, EnvironmentSpec,
-    EpisodePrefix, Frame, Observation, Progress, StepOutcome, TaskSpec, ToolCall, ToolOutcome, ToolSpec,
+    EpisodePrefix, Frame, Observation, Progress, Recipe, StepOutcome, TaskSpec, ToolCall, ToolOutcome,
+    ToolSpec,
 };
 use actions::{ActionOffer, Actions, Deed, Repeated};
 use async_trait::async_trait;
@@ -40,6 +41,9 @@ const MAX_REASON: usize = 1000;
 const MAX_UNLOCKED: usize = 256;
 /// Limit on the name of a world or an achievement, in characters.
 const MAX_NAME: usize = 200;
+
+/// Limit on the tasks and on the recipes that a world documents.
+const MAX_DOCUMENTED: usize = 1000;
 
 /// The settings of a remote environment are unusable, or the peer does not answer as it must.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -291,6 +295,28 @@ fn check_names(tasks: &[TaskSpec]) -> Result<(), RemoteEnvironmentError> {
     }
 }
 
+/// Checks the documentation that stands in prompts: how many tasks and recipes there are, and how long their texts.
+fn check_extent(spec: &EnvironmentSpec) -> Result<(), RemoteEnvironmentError> {
+    for (what, count) in [("tasks", spec.tasks.len()), ("recipes", spec.recipes.len())] {
+        if count > MAX_DOCUMENTED {
+            return Err(RemoteEnvironmentError(format!(
+                "the environment documents {count} {what}; at most {MAX_DOCUMENTED} are possible"
+            )));
+        }
+    }
+    let things = |recipe: &Recipe| {
+        let items = recipe.consumes.iter().chain(&recipe.provides).map(|part| part.item.len());
+        let others = recipe.tools.iter().chain(&recipe.nearby).chain(&recipe.target).map(String::len);
+        items.chain(others).chain([recipe.task.len()]).max().unwrap_or(0)
+    };
+    match spec.recipes.iter().map(things).max() {
+        Some(longest) if longest > MAX_NAME => Err(RemoteEnvironmentError(format!(
+            "a recipe names a thing with {longest} bytes; at most {MAX_NAME} are possible"
+        ))),
+        _ => Ok(()),
+    }
+}
+
 impl RemoteEnvironment {
     /// Wraps a peer. `spec` holds the peer's documentation; its `tools` are built here from `offers`.
     fn new(
@@ -308,6 +334,7 @@ impl RemoteEnvironment {
             )));
         }
         check_names(&spec.tasks)?;
+        check_extent(&spec)?;
         let (actions, tools) = Actions::new(offers)?;
         // `observe` shows the state, so its description includes the controls.
         let look = ToolSpec::new("observe", format!("what is seen now. {}", spec.controls).trim().to_owned());

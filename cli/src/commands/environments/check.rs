@@ -7,6 +7,7 @@ use crate::waiting::Waiting;
 use anyhow::Result;
 use serde_json::{Value, json};
 use sojourn_core::seeds;
+use sojourn_tools::outside::quote;
 use sojourn_tools::{Action, Environment};
 use std::fmt::Write as _;
 use std::path::Path;
@@ -107,7 +108,11 @@ pub async fn check(home: &Home, name: &str, seed: u64, steps: Option<u64>, json:
         first.steps,
         output::counted(first.episodes, "episode"),
         first.reward,
-        if first.unlocked.is_empty() { "none".to_owned() } else { first.unlocked.join(", ") },
+        if first.unlocked.is_empty() {
+            "none".to_owned()
+        } else {
+            quote::one_line(&first.unlocked.join(", "))
+        },
     );
     for line in text.trim_end().lines() {
         let is_list = ["actions  ", "tasks    "].iter().any(|head| line.starts_with(head));

@@ -6,6 +6,7 @@ use anyhow::Result;
 use serde_json::Value;
 use sojourn_core::{Event, LogRecord, RecordKind};
 use sojourn_memory::{EventSeq, Record, RecordQuery, RunInfo, Store};
+use sojourn_tools::outside::quote::one_line;
 use std::fmt::Write as _;
 
 /// `log show`: prints one record; a request with its answer. Unless `full`, what no person reads is folded.
@@ -148,7 +149,7 @@ fn outline(value: &Value, depth: usize, text: &mut String) {
     match value {
         Value::Object(fields) => {
             for (key, value) in fields {
-                entry(&format!("{indent}{key}:"), value, depth, text);
+                entry(&format!("{indent}{}:", one_line(key)), value, depth, text);
             }
         }
         Value::Array(items) => {

@@ -6,13 +6,15 @@ use super::{
 use reqwest::Url;
 
 /// All texts by which a program or a server may take `text` for the same file or page, `text` first. Of a URL these are the
-/// canonical form and what servers may read its path as; of a path, the one without dot segments and empty ones.
+/// canonical form and what servers may read its path as; of a path, the one without dot segments and empty ones. A text that can
+/// be read as a URL can be a path too: `http://x/../../a` is `a`.
 pub fn names(text: &str) -> Vec<String> {
     let mut names = vec![text.to_owned()];
     if let Some(url) = CanonicalUrl::parse(text) {
         names.push(url.to_string());
         names.extend(loose_readings(url.path()).iter().map(|path| with_path(&url, path)));
-    } else if text.contains(['/', '\\']) {
+    }
+    if text.contains(['/', '\\']) {
         names.push(resolved(text));
     }
     names
@@ -25,14 +27,26 @@ pub fn destinations(text: &str) -> Vec<String> {
         let leads_up = text.split(['/', '\\']).any(|segment| segment == "..");
         return if leads_up { vec![resolved(text)] } else { Vec::new() };
     };
+    // As a path it is below a directory that is named like the scheme, unless it leads out of it.
+    let as_path = leads_out(text).then(|| resolved(text));
     if is_straight(text) {
-        return Vec::new();
+        return as_path.into_iter().collect();
     }
     let path = raw_path(text).unwrap_or_else(|| url.path().to_owned());
     let readings = [decoded_path(&path), without_dots_and_parameters(&path)];
     let mut all = vec![url.to_string()];
     all.extend(readings.iter().map(|path| with_path(&url, path)));
+    all.extend(as_path);
     all
+}
+
+/// Whether a path leads out of the directory that it begins with.
+fn leads_out(path: &str) -> bool {
+    let mut depth = 0_usize;
+    path.split(['/', '\\']).filter(|segment| !matches!(*segment, "" | ".")).any(|segment| {
+        depth = if segment == ".." { depth.saturating_sub(1) } else { depth + 1 };
+        depth == 0
+    })
 }
 
 /// Whether a URL begins with its host as it is, and its path has no dot segment in any reading.
@@ -104,6 +118,11 @@ mod tests {
         ] {
             assert!(names(text).iter().any(|name| name == resolved), "{text}: {:?}", names(text));
         }
+        // As a browser reads it, and as a program does that opens files.
+        for text in ["http://x/../../secret/a", "ws:x/../secret/a", r"https:\\x\..\..\secret\a"] {
+            assert!(names(text).iter().any(|name| name == "secret/a"), "{text}: {:?}", names(text));
+            assert!(destinations(text).iter().any(|name| name == "secret/a"), "{text}");
+        }
         let long = format!("{}secret", "./".repeat(100_000));
         assert_eq!(names(&long)[1], "secret", "no length hides what a path leads to");
         assert_eq!(destinations("public/../secret/a"), ["secret/a"]);
@@ -125,6 +144,7 @@ mod tests {
             "https://x.example//admin",
             "HTTPS://X.example:443/admin",
             "https://someone@x.example/admin",
+            "https://x.example/admin?",
             "https:\\\\x.example\\admin",
             " https://x.example/ad\tmin",
         ] {
@@ -154,6 +174,9 @@ mod tests {
             for text in [text, path] {
                 prop_assert_eq!(&names(&text)[0], &text);
                 destinations(&text);
+                if text.contains(['/', '\\']) {
+                    prop_assert!(names(&text).contains(&resolved(&text)), "a file may be meant");
+                }
             }
         }
     }
