@@ -305,6 +305,11 @@ pub struct Budgets {
     /// Default: 268435456, which is 256 MiB.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub frame_bytes: Option<u64>,
+    /// Bytes of the run's log, in all of its processes; then the run pauses, and a resume with a larger number goes on.
+    ///
+    /// Default: 8589934592, which is 8 GiB.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub log_bytes: Option<u64>,
 }
 
 /// What a controller can be shown of a world.

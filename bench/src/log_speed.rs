@@ -7,6 +7,7 @@ use sojourn_cli::error::{Failure, Kind};
 use sojourn_cli::home::Home;
 use sojourn_cli::logbook;
 use sojourn_cli::output;
+use sojourn_cli::scratch::Scratch;
 use sojourn_cli::session::{LibraryHandle, Models, Plan, RunContext, Watch};
 use sojourn_cli::vectors::Vectors;
 use sojourn_controller::{Cancel, ModelInfo, RecordedController};
@@ -25,7 +26,7 @@ const LIVE_STEPS: u64 = 3000;
 
 /// Measures, and prints the figures.
 pub async fn measure(home: Home, args: &LogSpeed) -> Result<()> {
-    let place = tempfile::tempdir_in(existing(home.path())).context("cannot create a temporary directory")?;
+    let place = Scratch::create_in(existing(home.path())).context("cannot create a temporary directory")?;
     let mut figures = Map::new();
     figures.insert("load_before".to_owned(), load());
     let store = Store::open(place.path()).await?;
@@ -160,7 +161,7 @@ async fn turns(store: &Store, turns: u32) -> Result<(Value, f64)> {
 
 /// The size of the run alone in a temporary home.
 async fn size(store: &Store, info: &RunInfo) -> Result<Value> {
-    let place = tempfile::tempdir()?;
+    let place = Scratch::create()?;
     let alone = Store::open(place.path()).await?;
     let empty = alone.size().await?;
     let mut lines = store.export(&info.id, None).await?;

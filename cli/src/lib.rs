@@ -28,6 +28,7 @@ pub mod models;
 pub mod output;
 pub mod progress;
 pub mod run_stats;
+pub mod scratch;
 pub mod session;
 mod supervisor;
 pub mod table;

@@ -7,11 +7,12 @@ use crate::lazy_controller::LazyController;
 use crate::output;
 use crate::taught_controller::TaughtController;
 use crate::waiting::Waiting;
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use futures_util::FutureExt as _;
 use indicatif::{ProgressBar, ProgressStyle};
 use sojourn_controller::models::{ModelError, ModelKind, Models, Progress};
 use sojourn_controller::openai::OpenAiOptions;
+use sojourn_controller::prefix_cache::{self, Cleared};
 use sojourn_controller::{
     Controller, ControllerError, Embedder, ModelInfo, OpenAiController, ServedController,
 };
@@ -322,9 +323,22 @@ pub async fn served(
 }
 
 /// The directory of evaluated prompt prefixes, beside the models: both are caches.
-#[cfg(feature = "llama")]
 fn prefixes_directory() -> Option<PathBuf> {
     Some(Models::open(None).ok()?.cache_dir().parent()?.join("prefixes"))
+}
+
+/// Removes the saved prompt prefixes of all models, which hold the texts of prompts.
+///
+/// # Errors
+/// When a file cannot be removed.
+pub fn clear_prefixes() -> Result<Cleared> {
+    let Some(directory) = prefixes_directory() else { return Ok(Cleared::default()) };
+    prefix_cache::clear(&directory).with_context(|| {
+        format!(
+            "saved prompts in `{}`, which may have the forgotten text, were not removed",
+            directory.display()
+        )
+    })
 }
 
 #[cfg(feature = "llama")]

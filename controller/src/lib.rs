@@ -43,6 +43,7 @@ pub mod llama;
 mod lora;
 pub mod models;
 pub mod openai;
+pub mod prefix_cache;
 mod random_answer;
 mod recorded;
 mod reply;

@@ -105,6 +105,7 @@ impl Core {
             tool_calls: more.tool_calls.map(|more| used.tool_calls.saturating_add(more)).or(tool_calls),
             cost: more.cost.map(|more| used.cost + more).or(cost),
             frame_bytes: more.frame_bytes.or(self.config.budgets.frame_bytes),
+            log_bytes: more.log_bytes.or(self.config.budgets.log_bytes),
         }
     }
 

@@ -4,9 +4,11 @@
 //! and results from outside are taken from them. After the last recorded record the run is live.
 
 use super::clock::{Clock, RecordIndex, RunningTime, Time, TimeSource as _};
+use super::log_budget::LogBudget;
 use super::replay::RecordedRun;
 use super::run_media::RunMedia;
 use super::time_limit::TimeLimit;
+use crate::config::Budgets;
 use crate::log::ReadError;
 use crate::log::blobs::{Externalised, TooLarge, externalise, is_forgotten};
 use crate::model::{ControlRecord, Event, LogRecord, Payload, RecordKind, TimedControl};
@@ -48,6 +50,7 @@ pub struct Journal {
     matched: u64,
     /// The bytes of pictures and sounds that records refer to.
     media: Option<Arc<RunMedia>>,
+    budget: LogBudget,
 }
 
 /// A record that was appended, or compared with the recorded one.
@@ -92,6 +95,16 @@ pub enum JournalError {
     /// A payload is larger than a reader accepts.
     #[error(transparent)]
     TooLarge(#[from] TooLarge),
+    /// The run's log has used its budget.
+    #[error(
+        "the log of the run has its {limit} bytes (`run.budgets.log_bytes`): what talks so much, a world or a server? With a larger \
+         budget the run can be resumed: `--set run.budgets.log_bytes={}`",
+        .limit.saturating_mul(2)
+    )]
+    OverBudget {
+        /// The budget, in bytes.
+        limit: u64,
+    },
 }
 
 impl Journal {
@@ -116,7 +129,15 @@ impl Journal {
             trial_calls_read: (0, 0),
             matched: 0,
             media: None,
+            budget: LogBudget::new(None),
         }
+    }
+
+    /// Ends the run when its log has used its budget.
+    #[must_use]
+    pub(super) fn with_budget(mut self, budgets: &Budgets) -> Self {
+        self.budget = LogBudget::new(Some(budgets));
+        self
     }
 
     /// Records up to `imported` were written in another home, and those up to `copied` by another run. 0: none.
@@ -246,6 +267,9 @@ impl Journal {
         let Externalised { payload: compact, contents } = externalise(payload)?;
         if let Some(record) = self.take() {
             self.index.advance();
+            for content in &contents {
+                self.budget.add(content.len() as u64);
+            }
             // A forgotten record is derived again, but its content is gone and cannot be compared.
             let same = record.payload == compact || is_forgotten(&record.payload);
             if !kind.is(&record) || !same {
@@ -335,6 +359,7 @@ impl Journal {
                 self.trial_calls_read = (index, if read.0 == index { read.1 + 1 } else { 1 });
             }
             self.matched += 1;
+            self.budget.heed(&control);
             if let ControlRecord::FrameTaken { frame } = &*control {
                 // The loop does not know of these pictures.
                 self.learn_frame(&record, frame);
@@ -362,6 +387,7 @@ impl Journal {
     fn take(&mut self) -> Option<Record> {
         let record = self.recorded.pop_front()?;
         (self.seq, self.at_ms) = (record.seq, record.at_ms);
+        self.budget.count(&record.payload);
         Some(record)
     }
 
@@ -373,8 +399,13 @@ impl Journal {
         contents: &[String],
     ) -> Result<Noted, JournalError> {
         let writer = self.writer.as_mut().ok_or(JournalError::End)?;
+        if let Some(limit) = self.budget.exceeded_by(kind) {
+            return Err(JournalError::OverBudget { limit });
+        }
+        self.budget.count(&payload);
         let mut blobs = Vec::new();
         for content in contents {
+            self.budget.add(content.len() as u64);
             let id = writer.put_blob(content.as_bytes()).await?;
             if !blobs.contains(&id) {
                 blobs.push(id);
@@ -383,7 +414,10 @@ impl Journal {
         let media = self.media.as_ref().map(|media| media.blobs(kind, &payload)).unwrap_or_default();
         for (id, bytes) in &media {
             let there = match bytes {
-                Some(bytes) => writer.put_blob(bytes).await? == *id,
+                Some(bytes) => {
+                    self.budget.add(bytes.len() as u64);
+                    writer.put_blob(bytes).await? == *id
+                }
                 // It may have been forgotten since an earlier record showed it.
                 None => self.store.has_blob(id).await?,
             };
@@ -471,6 +505,7 @@ impl Journal {
             | ControlRecord::FrameTaken { .. }
             | ControlRecord::TrialCall { .. } => self.clock.between(before_ms),
         };
+        self.budget.heed(&control);
         let noted = self.append(control.kind(), at_ms, compact, &contents).await?;
         if matches!(control, ControlRecord::FrameTaken { .. }) {
             return Ok(());

@@ -12,6 +12,7 @@ mod journal;
 mod journal_recorder;
 mod library;
 mod loaded_skills;
+mod log_budget;
 mod looking;
 mod memory_effects;
 mod observer;
@@ -25,6 +26,7 @@ mod run_memory;
 mod spans;
 mod time_limit;
 mod tool_calls;
+mod tool_changes;
 mod toolkit;
 mod trials;
 
@@ -59,6 +61,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use time_limit::TimeLimit;
 use tokio::sync::Mutex;
+use tool_changes::ToolChangesTaken;
 use toolkit::Toolkit;
 use tracing::Instrument as _;
 
@@ -95,6 +98,8 @@ pub struct Driver {
     episode_step: u64,
     /// Whether a budget was nearly used up at the last event.
     budget_is_near: bool,
+    /// The changes of the tools that were taken over.
+    tool_changes: ToolChangesTaken,
 }
 
 /// The share of a budget from which on it is nearly used up.
@@ -216,7 +221,7 @@ impl Driver {
             deps.environment = Box::new(ReplayingEnvironment::new(deps.environment, &deps.journal).await?);
         }
         let media = Arc::new(RunMedia::new(deps.journal.store().clone(), deps.redactor.clone()));
-        deps.journal = deps.journal.with_media(Arc::clone(&media));
+        deps.journal = deps.journal.with_media(Arc::clone(&media)).with_budget(&started.config.budgets);
         let noted = deps.journal.note(&started).await?;
         let mut reflexes = Vec::new();
         let limits = started.config.actor.tick_limits();
@@ -271,6 +276,7 @@ impl Driver {
             frames: Arc::new(frames),
             episode_step: 0,
             budget_is_near: false,
+            tool_changes: ToolChangesTaken::default(),
         };
         driver.load_library()?;
         Ok((driver, noted.at_ms))
@@ -448,8 +454,8 @@ impl Driver {
                         self.disown_reflexes()?;
                     }
                 }
-                ControlRecord::ToolsChanged { .. }
-                | ControlRecord::ClockChanged { .. }
+                ControlRecord::ToolsChanged { .. } => self.tool_changes.count(&control.record),
+                ControlRecord::ClockChanged { .. }
                 | ControlRecord::FrameTaken { .. }
                 | ControlRecord::TrialCall { .. } => {}
             }
@@ -463,7 +469,8 @@ impl Driver {
             Ok(
                 Outcome::Finished(FinishReason::Repetition { .. } | FinishReason::Stuck { .. })
                 | Outcome::Interrupted,
-            ) => RunStatus::Paused,
+            )
+            | Err(DriveError::Journal(JournalError::OverBudget { .. })) => RunStatus::Paused,
             Ok(Outcome::Finished(_) | Outcome::Replayed { .. }) => RunStatus::Finished,
             Err(_) => RunStatus::Failed,
         };

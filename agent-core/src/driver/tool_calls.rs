@@ -13,12 +13,15 @@ impl Driver {
         let Some(toolkit) = self.toolkit.clone() else { return Ok(resumed_ms) };
         if let Some(toolbox) = toolkit.toolbox() {
             let mut journal = self.journal.lock().await;
-            if !journal.replaying()
-                && journal.writes()
-                && let Some(change) =
+            if !journal.replaying() && journal.writes() {
+                let change = if self.tool_changes.allow(journal.record_index().now()) {
                     toolkit::change(self.core.tools(), toolbox, &toolkit, &self.redactor).await?
-            {
-                journal.append_control(change).await?;
+                } else {
+                    toolkit::notices(&toolkit, &self.redactor, self.tool_changes.notice()).await?
+                };
+                if let Some(change) = change {
+                    journal.append_control(change).await?;
+                }
             }
         }
         let resumed_later_ms = self.apply_controls().await?;

@@ -451,6 +451,24 @@ pub fn call_hash(spec: &ToolSpec, args: &Map<String, Value>) -> String {
     hex::encode(Sha256::digest(shown.to_string()))
 }
 
+/// What has to be said to the controller besides the tools, without secrets; `None` where there is nothing.
+pub(super) async fn notices(
+    toolkit: &Toolkit,
+    redactor: &Redactor,
+    own: Option<&str>,
+) -> Result<Option<ControlRecord>, DriveError> {
+    let mut notices: Vec<String> = own.into_iter().map(str::to_owned).collect();
+    if let Some(tools) = &toolkit.tools {
+        notices.extend(tools.approver.notices().await);
+    }
+    if notices.is_empty() {
+        return Ok(None);
+    }
+    let (appeared, unconstrained, vanished) = (Vec::new(), BTreeMap::new(), Vec::new());
+    let notices = redactor.any(notices)?;
+    Ok(Some(ControlRecord::ToolsChanged { appeared, unconstrained, vanished, notices }))
+}
+
 /// The difference between the tools that the core knows and those of the toolbox, without secrets; `None` where they are equal.
 pub(super) async fn change(
     known: &BTreeMap<String, ToolSpec>,

@@ -7,13 +7,15 @@ use super::tools_lab::{
     Bank, LIGHT, Lab, PAY, READ, Scripted, TRAP, Willing, cut, grants, library, new_run, policy, rule,
 };
 use async_trait::async_trait;
-use serde_json::json;
+use serde_json::{Map, Value, json};
 use sojourn_controller::{Cancel, Controller, ControllerError, ModelInfo, Reply, Request};
-use sojourn_core::{Outcome, RecordKind};
-use sojourn_memory::{RecordQuery, Store};
-use sojourn_tools::{PolicyFile, PolicyVerdict};
+use sojourn_core::{Budgets, ControlRecord, DriveError, JournalError, Outcome, RecordKind};
+use sojourn_memory::{Record, RecordQuery, RunStatus, Store};
+use sojourn_tools::{
+    CallContext, PolicyFile, PolicyVerdict, Tool, ToolError, ToolOutcome, ToolSource, ToolSpec,
+};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 #[tokio::test]
 async fn an_answer_is_quoted_and_the_decision_stands_before_it_in_the_log() {
@@ -108,6 +110,87 @@ async fn tools_may_appear_during_a_run() {
     let records = store.records(&new_run().id, &RecordQuery::all()).await.unwrap();
     assert_eq!(records.iter().filter(|record| RecordKind::ToolsChanged.is(record)).count(), 2);
     assert!(matches!(lab.drive(&store, records, None, lab.nobody()).await, Outcome::Finished(_)));
+}
+
+/// A server whose tool is another one whenever it is asked for its list.
+struct Restless(AtomicU64);
+
+struct Announced(ToolSpec);
+
+#[async_trait]
+impl Tool for Announced {
+    fn spec(&self) -> &ToolSpec {
+        &self.0
+    }
+    async fn call(
+        &self,
+        _args: &Map<String, Value>,
+        _context: &CallContext,
+    ) -> Result<ToolOutcome, ToolError> {
+        Ok(ToolOutcome::done("read"))
+    }
+}
+
+impl ToolSource for Restless {
+    fn name(&self) -> &'static str {
+        "restless"
+    }
+    fn tools(&self) -> Vec<Arc<dyn Tool>> {
+        let number = self.0.fetch_add(1, Ordering::SeqCst);
+        vec![Arc::new(Announced(ToolSpec::new("restless_read", format!("version {number}"))))]
+    }
+}
+
+#[tokio::test]
+async fn a_server_whose_tools_change_for_ever_does_not_fill_the_log() {
+    let mut lab = Lab::new(PolicyFile::default(), &[READ, LIGHT]);
+    lab.started.config.budgets.steps = Some(20);
+    lab.started.config.budgets.tool_calls = Some(100);
+    lab.sources = vec![Arc::new(Restless(AtomicU64::new(0)))];
+    let (records, _) = lab.run().await;
+    let changes: Vec<&Record> = records.iter().filter(|record| RecordKind::ToolsChanged.is(record)).collect();
+    // One of them says that changes are held back.
+    assert!(changes.len() <= 17 + records.len() / 32, "{} of {}", changes.len(), records.len());
+    let said = changes.iter().filter(|record| record.payload.to_string().contains("change too often"));
+    assert_eq!(said.count(), 1);
+}
+
+#[tokio::test]
+async fn a_log_that_has_used_its_budget_pauses_the_run_and_a_larger_one_lets_it_go_on() {
+    let mut lab = Lab::new(PolicyFile::default(), &[READ, LIGHT]);
+    let (_home, _store, whole) = lab.first().await;
+    let bytes: usize = whole.iter().map(|record| record.payload.to_string().len()).sum();
+    lab.started.config.budgets.log_bytes = Some(bytes as u64 / 2);
+    let home = tempfile::tempdir().unwrap();
+    let store = Store::open(home.path()).await.unwrap();
+    let writer = store.create_run(new_run()).await.unwrap();
+    let stopped = lab.try_drive(&store, Vec::new(), Some(writer), lab.controller(0)).await;
+    let error = stopped.unwrap_err();
+    assert!(matches!(error, DriveError::Journal(JournalError::OverBudget { .. })), "{error}");
+    let id = new_run().id;
+    assert_eq!(store.run(id.as_str()).await.unwrap().status, RunStatus::Paused);
+    let before = store.records(&id, &RecordQuery::all()).await.unwrap();
+    assert!(before.len() < whole.len(), "{} of {}", before.len(), whole.len());
+
+    // The same budget is used up already, before anything else happens.
+    let writer = store.resume_run(&id).await.unwrap();
+    let again = lab.try_drive(&store, before.clone(), Some(writer), lab.controller(0)).await;
+    assert!(matches!(again, Err(DriveError::Journal(JournalError::OverBudget { .. }))));
+
+    let more = Budgets { log_bytes: Some(1 << 30), ..Budgets::default() };
+    lab.resumed = ControlRecord::Resumed {
+        budgets: Some(more),
+        policy: None,
+        untrusted: false,
+        foreign: false,
+        by: None,
+    };
+    let before = store.records(&id, &RecordQuery::all()).await.unwrap();
+    let writer = store.resume_run(&id).await.unwrap();
+    let outcome = lab.drive(&store, before, Some(writer), lab.controller(0)).await;
+    assert!(matches!(outcome, Outcome::Finished(_)), "{outcome:?}");
+    let all = store.records(&id, &RecordQuery::all()).await.unwrap();
+    assert!(matches!(lab.drive(&store, all, None, lab.nobody()).await, Outcome::Finished(_)));
 }
 
 /// Kills it after every record, once before and once after the bank did what had been asked of it.

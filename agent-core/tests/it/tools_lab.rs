@@ -9,8 +9,9 @@ use sojourn_controller::{
     Timing, Usage,
 };
 use sojourn_core::{
-    Approval, Approver, Budgets, ControlRecord, Driver, DriverDeps, Journal, LOG_VERSION, Outcome, Question,
-    RecordKind, Redactor, RunConfig, RunOrigin, Silent, Started, ToolUse, Tools, Unattended,
+    Approval, Approver, Budgets, ControlRecord, DriveError, Driver, DriverDeps, Journal, LOG_VERSION,
+    Outcome, Question, RecordKind, Redactor, RunConfig, RunOrigin, Silent, Started, ToolUse, Tools,
+    Unattended,
 };
 use sojourn_memory::{EventSeq, NewRun, Record, RecordQuery, RunId, RunStatus, Store, Writer};
 use sojourn_sandbox::{Sandbox, SandboxConfig, engine_sha256};
@@ -309,6 +310,17 @@ impl Lab {
         writer: Option<Writer>,
         controller: Arc<dyn Controller>,
     ) -> Outcome {
+        self.try_drive(store, records, writer, controller).await.unwrap()
+    }
+
+    /// As [`drive`](Self::drive), for a run that may stop with an error.
+    pub(super) async fn try_drive(
+        &self,
+        store: &Store,
+        records: Vec<Record>,
+        writer: Option<Writer>,
+        controller: Arc<dyn Controller>,
+    ) -> Result<Outcome, DriveError> {
         let live = writer.is_some();
         let resumed = !records.is_empty() && live;
         let mut journal = Journal::new(store.clone(), records, writer);
@@ -332,7 +344,7 @@ impl Lab {
             redactor: self.redactor.clone(),
         };
         let (driver, started_ms) = Driver::new(self.started.clone(), deps).await.unwrap();
-        driver.run(started_ms).await.unwrap().0
+        Ok(driver.run(started_ms).await?.0)
     }
 
     /// A whole run: its store and records.

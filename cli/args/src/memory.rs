@@ -30,7 +30,8 @@ pub enum Memory {
     /// Erase memories permanently: text, words, vectors, and every copy in the log.
     ///
     /// Log records that quote a memory keep their position and hash, so that the log still verifies, but lose their content;
-    /// the run cannot be replayed past them. At the end every file of the home is searched for the text.
+    /// the run cannot be replayed past them. At the end every file of the home is searched for the text. Saved prompts of models
+    /// are removed, whatever they say.
     Forget {
         /// Ids, or unique prefixes of them.
         #[arg(required = true)]

@@ -6,6 +6,7 @@ use crate::home::Home;
 use crate::output;
 use crate::progress::Progress;
 use crate::run_stats::RunStats;
+use crate::scratch::Scratch;
 use crate::session::{LibraryHandle, Models, Plan, RunContext, Session, Watch};
 use anyhow::Result;
 use serde::Serialize;
@@ -18,7 +19,6 @@ use sojourn_tools::{Environment, Recipe};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Instant;
-use tempfile::TempDir;
 
 /// Tokens of episodes.
 #[derive(Debug, Clone, Copy, Default, Serialize)]
@@ -64,7 +64,7 @@ pub struct Subject {
     /// Replaces the agent file's secrets.
     redactor: Redactor,
     /// The temporary home, removed with this value.
-    _scratch: TempDir,
+    _scratch: Scratch,
 }
 
 impl Subject {
@@ -79,7 +79,7 @@ impl Subject {
         cancel: Cancel,
         achievements: usize,
     ) -> Result<(Self, Store)> {
-        let scratch = tempfile::tempdir()?;
+        let scratch = Scratch::create()?;
         let home = home.at(scratch.path());
         let store = home.store().await?;
         let models = Models::load(&agent, false).await?;

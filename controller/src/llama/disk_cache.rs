@@ -1,5 +1,6 @@
 use super::load::LoadedModel;
 use super::prompt_slots::common_length;
+use crate::prefix_cache::{self, FILE_HASH, FINGERPRINT, INDEX, STATE, TEMPORARY};
 use llama_cpp_2::context::LlamaContext;
 use llama_cpp_2::token::LlamaToken;
 use serde::{Deserialize, Serialize};
@@ -16,8 +17,6 @@ const SAMPLES: u64 = 16;
 const SAMPLE: u64 = 1 << 16;
 /// A file without an index entry that is older than this was left by a process that died while writing.
 const ABANDONED: Duration = Duration::from_hours(1);
-/// Extension of a file that is being written.
-const TEMPORARY: &str = "tmp";
 
 /// The prefix cache on disk: KV states of prompt prefixes, shared by processes and restarts.
 ///
@@ -25,6 +24,7 @@ const TEMPORARY: &str = "tmp";
 /// SHA-256. A state file that fails its hash is never loaded. Several processes may share the directory.
 #[derive(Debug)]
 pub(super) struct DiskCache {
+    root: PathBuf,
     directory: PathBuf,
     entries: Vec<Entry>,
     /// Whether a part of a saved prefix can be used; see [`super::kv_cache::KvCache::supports_truncation`].
@@ -43,7 +43,12 @@ struct Entry {
 impl DiskCache {
     /// Opens the cache of this model below `root`.
     pub(super) fn open(root: &Path, loaded: &LoadedModel, truncatable: bool) -> Self {
-        let mut this = Self { directory: root.to_path_buf(), entries: Vec::new(), truncatable };
+        let mut this = Self {
+            root: root.to_path_buf(),
+            directory: root.to_path_buf(),
+            entries: Vec::new(),
+            truncatable,
+        };
         let lora = loaded.lora.as_ref().map(|(_, lora)| (lora.path.as_path(), lora.scale));
         match fingerprint(&loaded.path, lora) {
             Ok(model) => {
@@ -51,6 +56,11 @@ impl DiskCache {
                 this.directory.push(format!("{model}-{}", env!("CARGO_PKG_VERSION")));
                 this.entries = read_entries(&this.directory);
                 this.sweep();
+                // Earlier versions left files that others may read.
+                let restricted = prefix_cache::restrict_all(root);
+                if let Err(error) = restricted.and_then(|()| prefix_cache::restrict_all(&this.directory)) {
+                    tracing::warn!(%error, "other users of this machine may read saved prefixes");
+                }
             }
             Err(error) => tracing::warn!(%error, "cannot fingerprint the model; saved prefixes are not used"),
         }
@@ -114,7 +124,7 @@ impl DiskCache {
     }
 
     fn try_save(&self, context: &LlamaContext<'_>, slot: i32, tokens: &[LlamaToken]) -> io::Result<Entry> {
-        fs::create_dir_all(&self.directory)?;
+        prefix_cache::create(&self.root, &self.directory)?;
         let mut entry =
             Entry { tokens: tokens.iter().map(|token| token.0).collect(), bytes: 0, sha256: String::new() };
         let file = self.directory.join(entry.file());
@@ -122,7 +132,8 @@ impl DiskCache {
         let saved = context
             .state_seq_save_file(&temporary, slot, tokens)
             .map_err(io::Error::other)
-            .and_then(|_| checksum(&temporary));
+            .and_then(|_| prefix_cache::restrict(&temporary))
+            .and_then(|()| checksum(&temporary));
         let (bytes, sha256) = saved.inspect_err(|_| {
             let _ = fs::remove_file(&temporary);
         })?;
@@ -132,7 +143,8 @@ impl DiskCache {
         fs::rename(&temporary, &file)?;
         // The entry is written last: a state file without an entry is ignored.
         fs::write(&temporary, words)?;
-        fs::rename(&temporary, file.with_extension("json"))?;
+        prefix_cache::restrict(&temporary)?;
+        fs::rename(&temporary, file.with_extension(INDEX))?;
         Ok(entry)
     }
 
@@ -143,7 +155,7 @@ impl DiskCache {
             let path = file.path();
             let abandoned = match path.extension().and_then(|extension| extension.to_str()) {
                 Some(TEMPORARY) => true,
-                Some("state") => !known.iter().any(|name| path.ends_with(name)),
+                Some(STATE) => !known.iter().any(|name| path.ends_with(name)),
                 _ => false,
             };
             let written = file.metadata().and_then(|file| file.modified());
@@ -184,7 +196,7 @@ impl Entry {
         for token in &self.tokens {
             hash.update(token.to_le_bytes());
         }
-        format!("{}.state", &hex::encode(hash.finalize())[..32])
+        format!("{}.{STATE}", &hex::encode(hash.finalize())[..FILE_HASH])
     }
 }
 
@@ -194,7 +206,7 @@ fn read_entries(directory: &Path) -> Vec<Entry> {
     files
         .filter_map(|file| {
             let path = file.ok()?.path();
-            if path.extension().is_none_or(|extension| extension != "json") {
+            if path.extension().is_none_or(|extension| extension != INDEX) {
                 return None;
             }
             serde_json::from_slice(&fs::read(path).ok()?).ok()
@@ -205,7 +217,7 @@ fn read_entries(directory: &Path) -> Vec<Entry> {
 fn remove(directory: &Path, file: &str) {
     let state = directory.join(file);
     // Another process may have removed the files already.
-    let _ = fs::remove_file(state.with_extension("json"));
+    let _ = fs::remove_file(state.with_extension(INDEX));
     let _ = fs::remove_file(state);
 }
 
@@ -225,7 +237,7 @@ fn fingerprint(model: &Path, lora: Option<(&Path, f32)>) -> io::Result<String> {
         sample(path, &mut hash)?;
         hash.update(scale.to_le_bytes());
     }
-    Ok(hex::encode(hash.finalize())[..24].to_owned())
+    Ok(hex::encode(hash.finalize())[..FINGERPRINT].to_owned())
 }
 
 /// Hashes the length of a file and samples of its content.

@@ -63,6 +63,23 @@ fn a_document_is_known_corrected_and_forgotten() {
 }
 
 #[test]
+fn forgetting_empties_the_cache_of_evaluated_prompts() {
+    let place = place();
+    place.write("docs/manual.md", MANUAL.as_bytes());
+    place.json(&["knowledge", "add", "docs"]);
+    let found = place.json(&["memory", "search", "cows"]);
+    let id = found["memories"][0]["memory"]["id"].as_str().unwrap();
+    let prefix = "prefixes/0123456789abcdef01234567-0.1.0/0123456789abcdef0123456789abcdef";
+    let files = ["json", "state"].map(|end| format!("{prefix}.{end}"));
+    for file in &files {
+        place.write(file, b"the tokens of a prompt");
+    }
+    let forgotten = place.json(&["memory", "forget", id, "--yes"]);
+    assert_eq!(forgotten["prefix_cache"]["files"], 2);
+    assert!(files.iter().all(|file| !place.path().join(file).exists()));
+}
+
+#[test]
 fn impossible_memory_commands_say_why() {
     let place = place();
     place.write("broken.pdf", b"%PDF-1.4 broken");

@@ -1,9 +1,11 @@
 //! The processes of a browser. They end with their owner, in whatever way it ends.
 
 use crate::BrowserError;
+use crate::devtools::Devtools;
 use crate::profile::Profile;
 use rustix::process::{Pid, Signal, kill_process_group};
 use std::path::{Path, PathBuf};
+use std::pin::pin;
 use std::process::Stdio;
 use std::time::Duration;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
@@ -11,7 +13,12 @@ use tokio::process::{Child, ChildStderr, Command};
 
 /// Time limit for the browser to start, also on a busy machine.
 const START_TIMEOUT: Duration = Duration::from_mins(2);
-/// Limit on the lines of standard error that are read before the browser says where its DevTools are, and on their length.
+/// Time limit to read what a browser said before it ended.
+const LAST_WORDS_TIMEOUT: Duration = Duration::from_secs(1);
+/// Starts the program of its arguments with the pipes of its standard input and output as descriptors 3 and 4, over which Chromium
+/// takes commands and answers.
+const HAND_OVER: &str = r#"exec "$0" "$@" 3<&0 4>&1 </dev/null >/dev/null"#;
+/// Limit on the lines of standard error that are read until the browser has opened its DevTools, and on their length.
 const MAX_LINES: usize = 1000;
 const MAX_LINE_BYTES: u64 = 4096;
 /// Environment variables that the browser sees: no secrets of its owner.
@@ -61,8 +68,8 @@ done"#;
 pub(crate) struct BrowserProcess {
     child: Child,
     id: Option<u32>,
-    /// Standard error, until it is read.
-    stderr: Option<ChildStderr>,
+    /// The pipes of its DevTools, and its standard error, until they are used.
+    devtools: Option<(Devtools, ChildStderr)>,
     profile: Option<Profile>,
     /// Kills the browser if this process is killed. `None` where there is no shell.
     watchdog: Option<Child>,
@@ -74,12 +81,13 @@ impl BrowserProcess {
     /// # Errors
     /// The program cannot be started.
     pub async fn spawn(
-        mut command: Command,
+        command: Command,
         profile: Profile,
         variable: Option<(&str, PathBuf)>,
     ) -> Result<Self, BrowserError> {
+        let mut command = handed_over(&command)?;
         let watchdog = watchdog(&profile).await;
-        command.env_clear().stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        command.env_clear().stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         // Signals of the terminal are for the owner; a group of its own can be killed as one.
         command.process_group(0).kill_on_drop(true);
         for name in VISIBLE {
@@ -91,20 +99,42 @@ impl BrowserProcess {
         command.env("PATH", sojourn_subprocess::search_path());
         command.envs(variable);
         let mut child = command.spawn().map_err(|error| BrowserError::Start(error.to_string()))?;
-        let stderr = child.stderr.take();
-        Ok(Self { id: child.id(), child, stderr, profile: Some(profile), watchdog })
+        let devtools = match (child.stdin.take(), child.stdout.take(), child.stderr.take()) {
+            (Some(commands), Some(answers), Some(stderr)) => Some((Devtools::new(commands, answers), stderr)),
+            _ => None,
+        };
+        Ok(Self { id: child.id(), child, devtools, profile: Some(profile), watchdog })
     }
 
-    /// URL of the DevTools, once the browser has opened them.
+    /// The DevTools, once the browser has opened them.
     ///
     /// # Errors
     /// It ends before, or takes too long.
-    pub async fn devtools(&mut self) -> Result<String, BrowserError> {
-        let Some(stderr) = self.stderr.take() else {
-            return Err(BrowserError::Start("its standard error was read before".to_owned()));
+    pub async fn devtools(&mut self) -> Result<Devtools, BrowserError> {
+        let Some((mut devtools, stderr)) = self.devtools.take() else {
+            return Err(BrowserError::Start("its DevTools were opened before".to_owned()));
         };
-        match tokio::time::timeout(START_TIMEOUT, devtools_url(stderr)).await {
-            Ok(url) => url.map_err(BrowserError::Start),
+        let mut last = String::new();
+        let opened = tokio::time::timeout(START_TIMEOUT, async {
+            let mut words = pin!(last_line(stderr, &mut last));
+            let mut opening = pin!(devtools.opened());
+            tokio::select! {
+                opened = &mut opening => {
+                    if opened.is_err() {
+                        // What it said has its reason. A process that it has left may keep the pipe open.
+                        let _ = tokio::time::timeout(LAST_WORDS_TIMEOUT, words).await;
+                    }
+                    opened.is_ok()
+                }
+                // A browser that has closed its standard error, or says more than is read, may still open its DevTools.
+                () = &mut words => opening.await.is_ok(),
+            }
+        })
+        .await;
+        match opened {
+            Ok(true) => Ok(devtools),
+            Ok(false) if last.is_empty() => Err(BrowserError::Start("it ended at once".to_owned())),
+            Ok(false) => Err(BrowserError::Start(format!("it ended; it said: {last}"))),
             Err(_) => Err(BrowserError::Start(format!(
                 "it did not open its DevTools within {} s",
                 START_TIMEOUT.as_secs()
@@ -162,26 +192,27 @@ async fn watchdog(profile: &Profile) -> Option<Child> {
     Some(watchdog)
 }
 
-/// Reads the URL of the DevTools from standard error. Fails with the last line if it ends before.
-async fn devtools_url(stderr: ChildStderr) -> Result<String, String> {
+/// The command with its standard input and output as descriptors 3 and 4.
+fn handed_over(command: &Command) -> Result<Command, BrowserError> {
+    let shell = sojourn_subprocess::find("sh".as_ref(), Path::new(""))
+        .map_err(|_| BrowserError::Start("the shell `sh` is not installed".to_owned()))?;
+    let mut through = Command::new(shell);
+    through.args(["-c", HAND_OVER]).arg(command.as_std().get_program()).args(command.as_std().get_args());
+    Ok(through)
+}
+
+/// Reads standard error to its end, and leaves the beginning of its last line in `last`.
+async fn last_line(stderr: ChildStderr, last: &mut String) {
     let mut lines = BufReader::new(stderr);
-    let mut last = String::new();
     for _ in 0..MAX_LINES {
         let mut line = Vec::new();
         match (&mut lines).take(MAX_LINE_BYTES).read_until(b'\n', &mut line).await {
             Ok(1..) => {}
             _ => break,
         }
-        let line = String::from_utf8_lossy(&line).trim().to_owned();
-        if let Some((_, url)) = line.rsplit_once("DevTools listening on ")
-            && url.starts_with("ws://")
-        {
-            return Ok(url.to_owned());
-        }
-        if !line.is_empty() {
-            last = line;
+        let line = String::from_utf8_lossy(&line);
+        if !line.trim().is_empty() {
+            *last = line.trim().chars().take(300).collect();
         }
     }
-    let last: String = last.chars().take(300).collect();
-    Err(if last.is_empty() { "it ended at once".to_owned() } else { format!("it ended; it said: {last}") })
 }

@@ -71,8 +71,9 @@ pub struct Chromium {
     /// Time limit of a navigation.
     pub(crate) load_timeout: Duration,
     window: (u32, u32),
-    /// Carries the DevTools out of the browser's own network, if it has one.
-    bridge: Option<JoinHandle<()>>,
+    /// Carries messages between the driver and the browser's pipes.
+    bridge: JoinHandle<()>,
+    own_network: bool,
     process: BrowserProcess,
 }
 
@@ -93,7 +94,7 @@ impl Chromium {
             ranges: AddressGrants::new(&settings.private_ranges).map_err(|e| broken(&e))?,
             grants: settings.grants.clone(),
         };
-        let Launched { process, proxy: network_proxy, devtools, bridge } =
+        let Launched { process, proxy: network_proxy, devtools, bridge, own_network } =
             launch(settings, &program, rules).await?;
         let config = HandlerConfig {
             ignore_https_errors: false,
@@ -132,6 +133,7 @@ impl Chromium {
             load_timeout: settings.load_timeout,
             window: settings.window,
             bridge,
+            own_network,
             process,
         })
     }
@@ -209,7 +211,7 @@ impl Chromium {
 
     /// Whether the browser is in a network of its own, which holds nothing but the proxy.
     pub fn has_own_network(&self) -> bool {
-        self.bridge.is_some()
+        self.own_network
     }
 
     /// Kills the browser's processes.
@@ -237,9 +239,7 @@ impl Drop for Chromium {
     fn drop(&mut self) {
         // The event loop must not outlive the browser, which ends when its process is dropped.
         self.handler.abort();
-        if let Some(bridge) = &self.bridge {
-            bridge.abort();
-        }
+        self.bridge.abort();
     }
 }
 

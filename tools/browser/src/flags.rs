@@ -123,7 +123,7 @@ pub(crate) fn arguments(
         format!("--proxy-server=http://{proxy}"),
         format!("--user-data-dir={}", profile.display()),
         format!("--window-size={width},{height}"),
-        "--remote-debugging-port=0".to_owned(),
+        "--remote-debugging-pipe".to_owned(),
     ]);
     if !settings.visible {
         arguments.extend(["--headless=new", "--hide-scrollbars", "--mute-audio"].map(str::to_owned));

@@ -8,7 +8,6 @@ use crate::namespace::{OwnNetwork, Preparation};
 use crate::network_proxy::{NetworkProxy, ProxyRules};
 use crate::profile::Profile;
 use crate::{BrowserError, Settings};
-use std::net::SocketAddr;
 use std::path::Path;
 #[cfg(target_os = "linux")]
 use std::path::PathBuf;
@@ -23,10 +22,12 @@ static WARNED: AtomicBool = AtomicBool::new(false);
 pub(crate) struct Launched {
     pub process: BrowserProcess,
     pub proxy: NetworkProxy,
-    /// URL of the DevTools, as this process reaches them.
+    /// URL at which this process serves the DevTools to the driver.
     pub devtools: String,
-    /// Carries the DevTools out of the browser's own network.
-    pub bridge: Option<JoinHandle<()>>,
+    /// Serves them.
+    pub bridge: JoinHandle<()>,
+    /// Whether the browser is in a network of its own.
+    pub own_network: bool,
 }
 
 /// Starts `program`, whose traffic is subject to `rules`.
@@ -58,9 +59,9 @@ pub(crate) async fn launch(
     let mut command = Command::new(program);
     command.args(flags::arguments(settings, profile.path(), proxy.address(), is_sandboxed()));
     let mut process = BrowserProcess::spawn(command, profile, None).await?;
-    let devtools = process.devtools().await?;
-    proxy.protect(devtools_address(&devtools));
-    Ok(Launched { process, proxy, devtools, bridge: None })
+    let (devtools, bridge) = process.devtools().await?.serve().await.map_err(broken)?;
+    proxy.protect();
+    Ok(Launched { process, proxy, devtools, bridge, own_network: false })
 }
 
 /// Whether a browser of this program would start in a network of its own; the error says why it would not.
@@ -132,17 +133,12 @@ impl Prepared {
     ) -> Result<Launched, BrowserError> {
         let Self { mut process, directory, network } = self;
         let proxy = NetworkProxy::serve_on(network.proxy().map_err(broken)?, rules).map_err(broken)?;
-        // The proxy connects from outside, where neither its listener nor the DevTools can be reached.
+        // The proxy connects from outside, where its listener cannot be reached.
         proxy.protect_nothing();
         let arguments = flags::arguments(settings, &directory, proxy.address(), is_sandboxed());
-        let socket = network.start(program, arguments)?;
-        let inside = process.devtools().await?;
-        let address = devtools_address(&inside).ok_or_else(|| {
-            BrowserError::Start(format!("its DevTools are at an unknown address: {inside}"))
-        })?;
-        let (outside, bridge) = socket.bridge(address).await.map_err(broken)?;
-        let devtools = inside.replacen(&address.to_string(), &outside.to_string(), 1);
-        Ok(Launched { process, proxy, devtools, bridge: Some(bridge) })
+        network.start(program, arguments)?;
+        let (devtools, bridge) = process.devtools().await?.serve().await.map_err(broken)?;
+        Ok(Launched { process, proxy, devtools, bridge, own_network: true })
     }
 }
 
@@ -159,11 +155,6 @@ fn profile() -> Result<Profile, BrowserError> {
 /// Chromium's sandbox does not work for the superuser.
 fn is_sandboxed() -> bool {
     !rustix::process::geteuid().is_root()
-}
-
-/// Address of the DevTools at a URL.
-fn devtools_address(url: &str) -> Option<SocketAddr> {
-    url.strip_prefix("ws://")?.split('/').next()?.parse().ok()
 }
 
 #[allow(clippy::needless_pass_by_value, reason = "it is used as a function on errors")]

@@ -20,6 +20,7 @@ mod act;
 mod browser_process;
 mod calls;
 mod chromium;
+mod devtools;
 mod environment;
 mod episode;
 mod error;

@@ -1,8 +1,8 @@
 //! A network of the browser's own, where Linux allows one. It holds nothing but the way to the proxy.
 //!
-//! `unshare` starts this program again in a new network namespace. There it opens a listener for the proxy and a socket for
-//! the DevTools, hands both to its parent, and becomes the browser. A socket belongs to the network that it was made in, so
-//! the proxy is served from outside, and whatever else the browser contacts does not exist.
+//! `unshare` starts this program again in a new network namespace. There it opens a listener for the proxy, hands it to its
+//! parent, and becomes the browser. A socket belongs to the network that it was made in, so the proxy is served from outside,
+//! and whatever else the browser contacts does not exist.
 
 use crate::BrowserError;
 use crate::helper::{Helper, SOCKET_VARIABLE};
@@ -12,36 +12,31 @@ use rustix::net::{
 };
 use std::io::{self, BufRead as _, BufReader, IoSlice, IoSliceMut, Write as _};
 use std::mem::MaybeUninit;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, TcpListener};
 use std::ops::ControlFlow;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use tokio::io::copy_bidirectional;
-use tokio::net::TcpSocket;
 use tokio::process::Command;
-use tokio::task::JoinHandle;
 
 /// Name of the socket between the helper and its parent, in the browser's profile.
 const SOCKET: &str = "sojourn.socket";
-/// Time limit for the helper to open its sockets, also on a busy machine.
+/// Time limit for the helper to open its listener, also on a busy machine.
 const TIMEOUT: Duration = Duration::from_mins(1);
 /// Starts a program without the rights that `unshare --keep-caps` gave.
 const DROP_RIGHTS: [&str; 3] = ["setpriv", "--ambient-caps=-all", "--"];
-/// Number of sockets that the helper hands over: the proxy's, and that of the DevTools.
-const SOCKETS: usize = 2;
+/// Number of sockets that the helper hands over: the proxy's.
+const SOCKETS: usize = 1;
 
-/// Opens the sockets, hands them over, and replaces the process by the browser. Returns only if that is impossible.
+/// Opens the listener, hands it over, and replaces the process by the browser. Returns only if that is impossible.
 pub(crate) fn become_browser(socket: &Path) -> io::Error {
     let prepared = || -> io::Result<Vec<String>> {
         set_up_interfaces()?;
         let proxy = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
-        let devtools =
-            rustix::net::socket_with(AddressFamily::INET, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
         let parent = UnixStream::connect(socket)?;
-        let sockets = [proxy.as_fd(), devtools.as_fd()];
+        let sockets = [proxy.as_fd()];
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(SOCKETS))];
         let mut control = SendAncillaryBuffer::new(&mut space);
         if !control.push(SendAncillaryMessage::ScmRights(&sockets)) {
@@ -140,7 +135,6 @@ pub(crate) struct Preparation {
 pub(crate) struct OwnNetwork {
     parent: UnixStream,
     proxy: TcpListener,
-    devtools: OwnedFd,
 }
 
 impl Preparation {
@@ -182,16 +176,16 @@ impl Preparation {
         let parent = stream.into_std()?;
         parent.set_nonblocking(false)?;
         parent.set_read_timeout(Some(TIMEOUT))?;
-        let receive = tokio::task::spawn_blocking(move || receive(&parent).map(|sockets| (parent, sockets)));
-        let (parent, (proxy, devtools)) = receive.await.map_err(io::Error::other)??;
+        let receive = tokio::task::spawn_blocking(move || receive(&parent).map(|proxy| (parent, proxy)));
+        let (parent, proxy) = receive.await.map_err(io::Error::other)??;
         let proxy = TcpListener::from(proxy);
         proxy.set_nonblocking(true)?;
-        Ok(OwnNetwork { parent, proxy, devtools })
+        Ok(OwnNetwork { parent, proxy })
     }
 }
 
-/// Receives the sockets of a helper.
-fn receive(parent: &UnixStream) -> io::Result<(OwnedFd, OwnedFd)> {
+/// Receives the proxy's listener from a helper.
+fn receive(parent: &UnixStream) -> io::Result<OwnedFd> {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(SOCKETS))];
     let mut control = RecvAncillaryBuffer::new(&mut space);
     let mut byte = [0; 1];
@@ -203,8 +197,8 @@ fn receive(parent: &UnixStream) -> io::Result<(OwnedFd, OwnedFd)> {
         }
     }
     let sockets = <[OwnedFd; SOCKETS]>::try_from(sockets);
-    let [proxy, devtools] = sockets.map_err(|_| io::Error::from(io::ErrorKind::InvalidData))?;
-    Ok((proxy, devtools))
+    let [proxy] = sockets.map_err(|_| io::Error::from(io::ErrorKind::InvalidData))?;
+    Ok(proxy)
 }
 
 impl OwnNetwork {
@@ -214,7 +208,7 @@ impl OwnNetwork {
     }
 
     /// Lets the helper become the browser.
-    pub fn start(mut self, program: &Path, arguments: Vec<String>) -> Result<Devtools, BrowserError> {
+    pub fn start(mut self, program: &Path, arguments: Vec<String>) -> Result<(), BrowserError> {
         // The rights in the namespace were for the helper only.
         let mut command = Vec::new();
         if !is_superuser() {
@@ -224,8 +218,7 @@ impl OwnNetwork {
         command.push(program.display().to_string());
         command.extend(arguments);
         let line = format!("{}\n", serde_json::Value::from(command));
-        self.parent.write_all(line.as_bytes()).map_err(|error| BrowserError::Start(error.to_string()))?;
-        Ok(Devtools(self.devtools))
+        self.parent.write_all(line.as_bytes()).map_err(|error| BrowserError::Start(error.to_string()))
     }
 }
 
@@ -237,28 +230,4 @@ fn is_superuser() -> bool {
 fn installed(name: &str) -> Result<PathBuf, String> {
     sojourn_subprocess::find(name.as_ref(), Path::new(""))
         .map_err(|_| format!("the program `{name}` (of util-linux) is not installed"))
-}
-
-/// A socket in the browser's network, for its DevTools.
-pub(crate) struct Devtools(OwnedFd);
-
-impl Devtools {
-    /// Connects to the DevTools at `inside`, and listens outside for the one connection that is joined with it. Returns the
-    /// address outside.
-    pub async fn bridge(self, inside: SocketAddr) -> io::Result<(SocketAddr, JoinHandle<()>)> {
-        let stream = TcpStream::from(self.0);
-        stream.set_nonblocking(true)?;
-        let mut inside = TcpSocket::from_std_stream(stream).connect(inside).await?;
-        inside.set_nodelay(true)?;
-        let listener = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
-        let outside = listener.local_addr()?;
-        let task = tokio::spawn(async move {
-            let Ok((mut stream, _)) = listener.accept().await else { return };
-            drop(listener);
-            // It ends with the browser or with its owner; both notice by themselves.
-            let _ = stream.set_nodelay(true);
-            let _ = copy_bidirectional(&mut stream, &mut inside).await;
-        });
-        Ok((outside, task))
-    }
 }

@@ -53,7 +53,7 @@ struct ProxyState {
     refused: Mutex<BTreeMap<String, String>>,
     /// Messages about other refusals, until they are reported.
     messages: Mutex<VecDeque<String>>,
-    /// Addresses of the browser's own servers, which no page may connect to: this proxy, and the DevTools.
+    /// Addresses of the browser's own servers, which no page may connect to: this proxy.
     own: OnceLock<Vec<SocketAddr>>,
 }
 
@@ -91,13 +91,13 @@ impl NetworkProxy {
         self.address
     }
 
-    /// Closes this proxy and the DevTools server to pages. Before the call, pages cannot connect anywhere.
-    pub fn protect(&self, devtools: Option<SocketAddr>) {
+    /// Closes this proxy to pages. Before the call, pages cannot connect anywhere.
+    pub fn protect(&self) {
         // A second call changes nothing.
-        let _ = self.state.own.set(devtools.into_iter().chain([self.address]).collect());
+        let _ = self.state.own.set(vec![self.address]);
     }
 
-    /// Opens the proxy where no page can reach it or the DevTools anyway.
+    /// Opens the proxy where no page can reach it anyway.
     #[cfg(target_os = "linux")]
     pub fn protect_nothing(&self) {
         let _ = self.state.own.set(Vec::new());
@@ -328,7 +328,7 @@ mod tests {
             ..ProxyRules::default()
         };
         let proxy = NetworkProxy::open(rules).await.unwrap();
-        proxy.protect(None);
+        proxy.protect();
         (proxy, host, received)
     }
 

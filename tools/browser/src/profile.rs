@@ -5,10 +5,10 @@
 
 use crate::flags::preferences;
 use rustix::process::{Pid, Signal, geteuid, kill_process};
-use std::fs::{self, File};
+use std::fs::{self, File, Permissions};
 use std::io;
 use std::os::unix::ffi::OsStrExt as _;
-use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::Path;
 use std::time::{Duration, Instant, SystemTime};
 use tempfile::TempDir;
@@ -38,7 +38,9 @@ impl Profile {
     pub fn create() -> io::Result<Self> {
         let parent = std::env::temp_dir();
         sweep(&parent);
-        let directory = tempfile::Builder::new().prefix(PREFIX).tempdir_in(&parent)?;
+        // Cookies, and the way to drive the browser, are its owner's alone.
+        let private = Permissions::from_mode(0o700);
+        let directory = tempfile::Builder::new().prefix(PREFIX).permissions(private).tempdir_in(&parent)?;
         // The file gets its name once it is locked, so that no sweep finds it unlocked.
         let draft = directory.path().join("sojourn.lock.new");
         let lock = File::create(&draft)?;
@@ -152,6 +154,12 @@ fn look(profile: &Path) -> Look {
 mod tests {
     use super::*;
     use std::process::Command;
+
+    #[test]
+    fn a_profile_is_its_owners_alone() {
+        let profile = Profile::create().unwrap();
+        assert_eq!(fs::metadata(profile.path()).unwrap().permissions().mode() & 0o777, 0o700);
+    }
 
     #[test]
     fn profiles_without_an_owner_are_swept_and_others_stay() {

@@ -1,6 +1,7 @@
 //! Text with its encodings undone, so that a secret is found in it however it is written.
 
 use super::dumps::dumps;
+use super::escapes::{hex, unescaped};
 
 /// A byte with the range of the original text that it stands for.
 pub(super) type Byte = (u8, u32, u32);
@@ -44,6 +45,7 @@ pub(super) fn readings(text: &str) -> Vec<Reading> {
     let whole: Vec<Byte> =
         text.bytes().zip(0_u32..).map(|(byte, position)| (byte, position, position + 1)).collect();
     push_unfolded(&mut readings, &whole);
+    push_joined(&mut readings, &whole);
     // A dump may itself stand in a string of JSON, with `\n` at the end of its lines.
     let visible = visible(&whole);
     let unescaped = unescaped(&visible);
@@ -57,6 +59,26 @@ pub(super) fn readings(text: &str) -> Vec<Reading> {
         }
     }
     readings
+}
+
+/// Adds the text without strings for the terminal, and without the marks of lines that go on, as it stands and with its encodings
+/// undone.
+fn push_joined(readings: &mut Vec<Reading>, text: &[Byte]) {
+    let mut now = text.to_vec();
+    for _ in 0..=PASSES {
+        // A line goes on after its break (C, shells), or after the blanks of the next one too (YAML, Rust).
+        for joined in [without_strings(&now), continued(&now, true), continued(&now, false)] {
+            if joined.len() != now.len() {
+                readings.push(Reading::of(&joined));
+                push_unfolded(readings, &joined);
+            }
+        }
+        let next = unescaped(&now);
+        if next.len() == now.len() {
+            break;
+        }
+        now = next;
+    }
 }
 
 /// Adds the text without its line breaks, and then with its encodings undone one after the other.
@@ -166,6 +188,74 @@ fn csi_end(text: &[Byte], start: usize) -> usize {
     if matches!(text.get(end), Some((0x40..=0x7e, ..))) { end + 1 } else { end }
 }
 
+/// Without the strings that a terminal reads and does not show, such as the address of a link (`ESC ] 8 ; ; … ESC \`): operating
+/// system and device commands, privacy messages, application commands. A secret may stand around one as well as in it.
+fn without_strings(text: &[Byte]) -> Vec<Byte> {
+    let mut out: Vec<Byte> = Vec::with_capacity(text.len());
+    let mut at = 0;
+    // Whether a string that begins from here on has an end.
+    let mut ends = true;
+    while at < text.len() {
+        let end = string_start(text, at).filter(|_| ends).map(|start| string_end(text, start));
+        match end {
+            Some(Some(end)) => at = end,
+            Some(None) => ends = false,
+            None => {
+                out.push(text[at]);
+                at += 1;
+            }
+        }
+    }
+    out
+}
+
+/// Where the content begins of the string for the terminal that begins here.
+fn string_start(text: &[Byte], at: usize) -> Option<usize> {
+    let byte = |at: usize| text.get(at).map(|(byte, ..)| *byte);
+    let kind = match (byte(at)?, byte(at + 1)?) {
+        (0xc2, 0x90 | 0x98 | 0x9d..=0x9f) => return Some(at + 2),
+        (0x1b, _) => at + 1,
+        (b'^', b'[') => at + 2,
+        _ => return None,
+    };
+    matches!(byte(kind)?, b']' | b'P' | b'X' | b'^' | b'_').then_some(kind + 1)
+}
+
+/// Where the text goes on after the string for the terminal whose content begins at `start`: after a bell or a string terminator, or
+/// at another escape sequence, which cancels the string. `None` where it has no end.
+fn string_end(text: &[Byte], start: usize) -> Option<usize> {
+    (start..text.len()).find_map(|at| match text[at].0 {
+        0x07 => Some(at + 1),
+        0x1b if starts_with(text, at + 1, b"\\") => Some(at + 2),
+        0x1b => Some(at),
+        0xc2 if starts_with(text, at + 1, &[0x9c]) => Some(at + 2),
+        b'^' if starts_with(text, at + 1, b"G") => Some(at + 2),
+        b'^' if starts_with(text, at + 1, b"[\\") => Some(at + 3),
+        b'^' if starts_with(text, at + 1, b"[") => Some(at),
+        _ => None,
+    })
+}
+
+/// Without the marks at the ends of lines that go on: `\`, the caret of `cmd`, the backtick of PowerShell; and without the breaks
+/// after them, if `whole`.
+fn continued(text: &[Byte], whole: bool) -> Vec<Byte> {
+    let mut out: Vec<Byte> = Vec::with_capacity(text.len());
+    let mut at = 0;
+    while at < text.len() {
+        let is_mark = matches!(text[at].0, b'\\' | b'^' | b'`');
+        let broken = is_mark && matches!(text.get(at + 1), Some((b'\n' | b'\r', ..)));
+        if !broken {
+            out.push(text[at]);
+            at += 1;
+        } else if whole {
+            at += if starts_with(text, at + 1, b"\r\n") { 3 } else { 2 };
+        } else {
+            at += 1;
+        }
+    }
+    out
+}
+
 /// Quoted-printable (RFC 2045, section 6.7): without soft line breaks, and with the byte for `=41`.
 fn quoted_printable(text: &[Byte]) -> Vec<Byte> {
     let mut out: Vec<Byte> = Vec::with_capacity(text.len());
@@ -226,7 +316,7 @@ fn is_blank(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t')
 }
 
-fn starts_with(text: &[Byte], at: usize, bytes: &[u8]) -> bool {
+pub(super) fn starts_with(text: &[Byte], at: usize, bytes: &[u8]) -> bool {
     text.len() >= at + bytes.len() && bytes.iter().zip(&text[at..]).all(|(byte, (other, ..))| byte == other)
 }
 
@@ -254,104 +344,6 @@ fn invisible_length(text: &[Byte], at: usize) -> Option<usize> {
     }
 }
 
-/// With each percent-encoding, escape of JSON and character reference of markup replaced by the character that it encodes.
-fn unescaped(text: &[Byte]) -> Vec<Byte> {
-    let mut out: Vec<Byte> = Vec::with_capacity(text.len());
-    let mut at = 0;
-    while at < text.len() {
-        let decoded = match text[at].0 {
-            b'%' => percent(text, at),
-            b'\\' => backslash(text, at),
-            b'&' => reference(text, at),
-            _ => None,
-        };
-        if let Some((bytes, length)) = decoded {
-            let (start, end) = (text[at].1, text[at + length - 1].2);
-            out.extend(bytes.into_iter().map(|byte| (byte, start, end)));
-            at += length;
-        } else {
-            out.push(text[at]);
-            at += 1;
-        }
-    }
-    out
-}
-
-/// The number in the `digits` hexadecimal digits from `at`.
-fn hex(text: &[Byte], at: usize, digits: usize) -> Option<u32> {
-    let digits = text.get(at..at + digits)?;
-    digits.iter().try_fold(0, |number, (byte, ..)| Some(number * 16 + char::from(*byte).to_digit(16)?))
-}
-
-fn utf8(number: u32) -> Option<Vec<u8>> {
-    Some(char::from_u32(number)?.to_string().into_bytes())
-}
-
-/// `%41`
-fn percent(text: &[Byte], at: usize) -> Option<(Vec<u8>, usize)> {
-    Some((vec![u8::try_from(hex(text, at + 1, 2)?).ok()?], 3))
-}
-
-/// `\"`, `\n`, `\e`, `\101`, `\x41`, `\u0041`, `\u{41}`, and pairs of surrogates.
-fn backslash(text: &[Byte], at: usize) -> Option<(Vec<u8>, usize)> {
-    match text.get(at + 1)?.0 {
-        byte @ (b'"' | b'\'' | b'\\' | b'/') => Some((vec![byte], 2)),
-        b'n' => Some((vec![b'\n'], 2)),
-        b'r' => Some((vec![b'\r'], 2)),
-        b't' => Some((vec![b'\t'], 2)),
-        b'e' => Some((vec![0x1b], 2)),
-        b'b' => Some((vec![0x08], 2)),
-        b'f' => Some((vec![0x0c], 2)),
-        b'0'..=b'7' => octal(text, at + 1).map(|(byte, digits)| (vec![byte], digits + 1)),
-        b'x' => Some((vec![u8::try_from(hex(text, at + 2, 2)?).ok()?], 4)),
-        b'u' if text.get(at + 2)?.0 == b'{' => {
-            let length = text[at + 3..].iter().take(7).position(|(byte, ..)| *byte == b'}')?;
-            Some((utf8(hex(text, at + 3, length)?)?, length + 4))
-        }
-        b'u' => {
-            let number = hex(text, at + 2, 4)?;
-            if !(0xd800..0xdc00).contains(&number) {
-                return Some((utf8(number)?, 6));
-            }
-            let low = hex(text, at + 8, 4).filter(|low| (0xdc00..0xe000).contains(low))?;
-            starts_with(text, at + 6, b"\\u").then_some(())?;
-            Some((utf8(0x1_0000 + ((number - 0xd800) << 10) + (low - 0xdc00))?, 12))
-        }
-        _ => None,
-    }
-}
-
-/// The byte in at most three octal digits from `at`, and their number.
-fn octal(text: &[Byte], at: usize) -> Option<(u8, usize)> {
-    let digits = text[at..].iter().take(3).take_while(|(byte, ..)| matches!(byte, b'0'..=b'7')).count();
-    let number =
-        text[at..at + digits].iter().fold(0_u16, |number, (byte, ..)| number * 8 + u16::from(byte - b'0'));
-    Some((u8::try_from(number).ok()?, digits))
-}
-
-/// `&amp;`, `&#65;`, `&#x41;`
-fn reference(text: &[Byte], at: usize) -> Option<(Vec<u8>, usize)> {
-    let name: Vec<u8> = text[at + 1..].iter().take(9).map(|(byte, ..)| *byte).collect();
-    let name = &name[..name.iter().position(|byte| *byte == b';')?];
-    let length = name.len() + 2;
-    let bytes = match name {
-        b"amp" => vec![b'&'],
-        b"lt" => vec![b'<'],
-        b"gt" => vec![b'>'],
-        b"quot" => vec![b'"'],
-        b"apos" => vec![b'\''],
-        _ => {
-            let digits = std::str::from_utf8(name.strip_prefix(b"#")?).ok()?;
-            let number = match digits.strip_prefix(['x', 'X']) {
-                Some(digits) => u32::from_str_radix(digits, 16),
-                None => digits.parse(),
-            };
-            utf8(number.ok()?)?
-        }
-    };
-    Some((bytes, length))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -376,6 +368,15 @@ mod tests {
             ("a\u{1b}[1;31mb\u{1b}]0;c\u{7}\u{9b}md^[[0me\u{8}f", "ab0;cdf"),
             ("\\", "\\"),
             (r"\ud83d", r"\ud83d"),
+            (r"\U00000041\x{42}\a\?", "AB?"),
+            (
+                "&#65&#x0042;&#67 &amp&Tab;&lt;&num;&sol;&commat;&dash;&UnderBar;&no;&#;&#x;&",
+                "ABC &\t<#/@-_&no;&#;&#x;&",
+            ),
+            ("a\\\nb^\r\n  c`\nd\\", "ab  cd\\"),
+            ("a\\\n  b", "ab"),
+            ("a\u{1b}]8;;http://x.y/?z\u{1b}\\b\u{1b}]8;;\u{7}c\u{9d}x\u{9c}d^[Px^[\\e", "abcde"),
+            ("a\u{1b}]0;x\u{1b}[1mb\u{1b}]y", "aby"),
         ] {
             let all = all(text);
             assert!(all.iter().any(|reading| reading == plain), "{text}: {all:?}");
@@ -384,7 +385,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_byte_has_an_origin_in_the_text(text in r#"[a%\\u&#;{}0-9n" >\n\u{200b}é=\x1b\x08\[m|x^]{0,40}"#) {
+        fn every_byte_has_an_origin_in_the_text(text in r#"[a%\\uU&#;{}0-9n" >\n\u{200b}é=\x1b\x08\x07\[\]m|x^`]{0,40}"#) {
             for reading in readings(&text) {
                 for at in 0..reading.bytes.len() {
                     let (start, end) = reading.origin(at, at + 1);

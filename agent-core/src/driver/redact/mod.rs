@@ -4,13 +4,14 @@
 //! it, now or in a replay, can contain a secret.
 //!
 //! A secret is found as it is, as a number, in base64, in hexadecimal, percent-encoded, with the escapes of JSON, of C and of markup,
-//! quoted-printable, in UTF-16, broken over lines, among colour codes, zero bytes and invisible characters, and as a dump of its bytes
-//! in numbers or letters that stand apart. A secret that is cut into several values, compressed, or encoded in another way, is not
+//! quoted-printable, in UTF-16, broken over lines, among colour codes, links of a terminal, zero bytes and invisible characters, and as
+//! a dump of its bytes in numbers or letters that stand apart. A secret that is cut into several values, compressed, or encoded in another way, is not
 //! found. Where a type allows no
 //! marker, a text that is nothing but a secret stays: it is a word of this program, such as the name of a variant.
 
 mod decoding;
 mod dumps;
+mod escapes;
 mod needles;
 mod pass;
 

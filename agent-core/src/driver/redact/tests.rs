@@ -94,6 +94,46 @@ fn a_secret_among_what_a_terminal_does_not_show_or_in_a_dump_is_found() {
 }
 
 #[test]
+fn a_secret_in_any_escape_of_c_and_html_is_found() {
+    let redactor = one("hunter2/Correct!@_b\\x");
+    for text in [
+        r"hunter2\U0000002FCorrect!@_b\x",
+        r"\U00000068unter2/Correct\U00000021@_b\\x",
+        r"hunter2\x{2f}Correct!@_b\\x",
+        "hunter2&#47Correct!@_b\\x",
+        "&#104&#117&#110&#116&#101&#114&#50&#47&#67&#111&#114&#114&#101&#99&#116&#33&#64&#95&#98&#92&#120",
+        "&#x68unter2&#x00002f;Correct&#x21@_b\\x",
+        "hunter2&sol;Correct&excl;&commat;&lowbar;b&bsol;x",
+        "hunter2&amp;sol;Correct!@&UnderBar;b\\x",
+        "hunt\\\ner2/Cor\\\r\nrect!@_b\\x",
+        "hunter\\\n    2/Correct!@_b\\x",
+        "hunter2`\n/Correct!^\n@_b\\x",
+        "hunter\u{1b}]8;;https://example.org/a?b=c\u{1b}\\2/Correct!\u{1b}]8;;\u{1b}\\@_b\\x",
+        "hunter\u{1b}]8;id=1;https://example.org\u{7}2/Corr\u{1b}]8;;\u{7}ect!@_b\\x",
+        "hunter2/\u{9d}8;;https://example.org\u{9c}Correct!@_b\\x",
+        "hunter2/\u{1b}_an application's command\u{1b}\\Correct!\u{1b}Pdevice\u{1b}\\@_b\\x",
+        r"hunter2/\033]8;;https://example.org\aCorrect!@_b\\x",
+        "hunter2/^[]8;;https://example.org^GCorrect!@_b\\x",
+    ] {
+        assert!(redactor.text(text).contains("[secret S]"), "{text:?}: {}", redactor.text(text));
+        let inside = Value::from(text).to_string();
+        assert!(redactor.text(&inside).contains("[secret S]"), "{inside}");
+    }
+    // A secret in the address of a link.
+    let text = "\u{1b}]8;;https://example.org/hunter2%2FCorrect!@_b%5Cx\u{7}here\u{1b}]8;;\u{7}";
+    assert!(redactor.text(text).contains("[secret S]"), "{}", redactor.text(text));
+    for text in [
+        "\u{1b}]8;;https://example.org\u{7}hunter2\u{1b}]8;;\u{7}",
+        "a&sol;b &#47 c\\\nd",
+        "&sol",
+        "&#",
+        "\u{1b}]",
+    ] {
+        assert_eq!(redactor.text(text), text);
+    }
+}
+
+#[test]
 fn a_secret_is_found_at_every_place_of_a_long_text() {
     let redactor = one("hunter2-Correct!");
     for before in [MAX_PART - 20, MAX_PART - 1100, MAX_PART - 550, 2 * MAX_PART, 0] {

@@ -1,6 +1,7 @@
 //! Tools answered from a log: which there were, what was decided, and what they answered.
 
 use super::super::clock::RecordIndex;
+use super::super::tool_changes::HELD_BACK;
 use super::super::toolkit::{Approval, Approver, Question, Tools};
 use super::recorded_run::ReplayPosition;
 use crate::model::{ControlRecord, ToolDecision};
@@ -105,7 +106,9 @@ impl ToolSource for Session {
     fn notices(&self) -> Vec<String> {
         let known = self.changes().count();
         let noticed = self.noticed.swap(known, Ordering::SeqCst);
-        self.changes().skip(noticed).flat_map(|change| change.notices.iter().cloned()).collect()
+        let notices = self.changes().skip(noticed).flat_map(|change| &change.notices);
+        // The driver says this one itself.
+        notices.filter(|notice| *notice != HELD_BACK).cloned().collect()
     }
 }
 

@@ -1,7 +1,7 @@
 use super::{resolve, short};
 use crate::args::OneMemory;
 use crate::error::{Failure, Kind};
-use crate::{embedding, output, table};
+use crate::{embedding, models, output, table};
 use anyhow::Result;
 use serde_json::json;
 use sojourn_core::now_ms;
@@ -76,8 +76,10 @@ pub async fn forget(
     for memory in &doomed {
         forgotten.extend(memories.forget(tenant, &memory.id).await?);
     }
+    // What was evaluated is a cache: it is emptied whole, because a part of a prompt cannot be taken out of its state.
+    let cleared = models::clear_prefixes();
     if json {
-        output::json(&json!({"forgotten": forgotten}))?;
+        output::json(&json!({"forgotten": forgotten, "prefix_cache": cleared.as_ref().ok()}))?;
     } else {
         for it in &forgotten {
             output::line(format!(
@@ -85,7 +87,11 @@ pub async fn forget(
                 it.id, it.records, it.blobs, it.files
             ))?;
         }
+        if let Ok(cleared) = &cleared {
+            output::line(format!("removed {} files of saved prompts, of all models", cleared.files))?;
+        }
     }
+    cleared?;
     let residue: Vec<String> =
         forgotten.iter().flat_map(|it| &it.residue).map(|path| path.display().to_string()).collect();
     if residue.is_empty() {

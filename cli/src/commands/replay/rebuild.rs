@@ -4,6 +4,7 @@ use crate::error::Kind;
 use crate::home::Home;
 use crate::logbook::Reading;
 use crate::output;
+use crate::scratch::Scratch;
 use anyhow::{Context as _, Result};
 use serde_json::json;
 use sojourn_core::{Effect, LogRecord, Noted, Provenance};
@@ -22,7 +23,7 @@ struct Comparison {
 
 /// Rebuilds the skills and the memories of a run in a temporary store.
 pub async fn rebuild(home: &Home, store: &Store, info: &RunInfo, as_json: bool) -> Result<ExitCode> {
-    let place = tempfile::tempdir().context("there is no room for temporary files")?;
+    let place = Scratch::create().context("there is no room for temporary files")?;
     let rebuilt = Store::open(place.path()).await?;
     let memories = Memories::new(rebuilt.clone());
     let tenant = Home::tenant()?;

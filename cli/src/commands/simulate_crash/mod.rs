@@ -6,6 +6,7 @@ mod worker;
 use crate::args::SimulateCrash;
 use crate::error::{Failure, Kind};
 use crate::home::Home;
+use crate::scratch::Scratch;
 use crate::session::RunContext;
 use crate::{logbook, output};
 use anyhow::{Context as _, Result};
@@ -69,7 +70,7 @@ pub async fn simulate_crash(home: Home, args: SimulateCrash) -> Result<ExitCode>
         .map(|after| Kill { after, divergence: recorded.differs_from(EventSeq(after)) })
         .collect();
 
-    let scratch = tempfile::tempdir()?;
+    let scratch = Scratch::create()?;
     // Every earlier resume left a record.
     let mut resumes = 0;
     let mut verdict = None;
@@ -78,7 +79,7 @@ pub async fn simulate_crash(home: Home, args: SimulateCrash) -> Result<ExitCode>
         let seq = after + resumes;
         if let Some(divergence) = divergence {
             // The resumed run differs, so it continues in a copy.
-            let aside = tempfile::tempdir()?;
+            let aside = Scratch::create()?;
             copy(scratch.path(), aside.path())?;
             killed(&home, &info.id, aside.path(), seq, *after)?;
             process(&home, &info.id, aside.path(), None, Some(*divergence))?;

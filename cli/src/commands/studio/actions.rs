@@ -7,6 +7,7 @@ use crate::commands::run::launch::launch;
 use crate::commands::{approvals, fork, memory, skills};
 use crate::error::{self, Failure, Kind};
 use crate::home::Home;
+use crate::models;
 use crate::session;
 use anyhow::Result;
 use async_trait::async_trait;
@@ -161,7 +162,12 @@ impl Commands for OfHome {
     }
 
     async fn forget(&self, id: &MemoryId) -> Result<Option<Forgotten>, Refused> {
-        self.memories.forget(&self.tenant, id).await.map_err(|error| refused(error.into()))
+        let forgotten =
+            self.memories.forget(&self.tenant, id).await.map_err(|error| refused(error.into()))?;
+        if forgotten.is_some() {
+            models::clear_prefixes().map_err(refused)?;
+        }
+        Ok(forgotten)
     }
 
     async fn pin(&self, id: &MemoryId, pinned: bool) -> Result<bool, Refused> {

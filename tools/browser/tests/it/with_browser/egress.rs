@@ -132,12 +132,7 @@ async fn attack(browser: &Arc<Chromium>, url: &str) -> BTreeSet<Socket> {
     page.open("about:blank").await.unwrap();
     page.observe().await.unwrap();
     others.extend(sockets_of(&processes_with(&profile)));
-    let devtools = std::fs::read_to_string(format!("{profile}/DevToolsActivePort")).unwrap();
-    let devtools: u16 = devtools.lines().next().unwrap().parse().unwrap();
-    others.retain(|socket| {
-        let is_devtools = socket.protocol == "tcp" && socket.local.port() == devtools;
-        socket.remote != proxy && !is_devtools
-    });
+    others.retain(|socket| socket.remote != proxy);
     others
 }
 
@@ -195,6 +190,23 @@ fn helper() {
 fn helper_of_this_program() -> Helper {
     let arguments = ["with_browser::egress::helper", "--exact"].map(str::to_owned);
     Helper::new(std::env::current_exe().unwrap(), arguments.to_vec())
+}
+
+#[tokio::test]
+async fn no_port_of_the_machine_leads_to_a_browser() {
+    let Some(program) = chromium() else { return };
+    // Without a network of its own.
+    let settings = Settings { program: Some(program), helper: None, ..Settings::default() };
+    let browser = Arc::new(Chromium::start(&settings).await.unwrap());
+    let mut page = browser.page().await.unwrap();
+    page.open("about:blank").await.unwrap();
+    let profile = argument(browser.process().unwrap(), "--user-data-dir=");
+    let listening = sockets_of(&processes_with(&profile))
+        .into_iter()
+        .filter(|socket| socket.protocol.starts_with("tcp") && socket.remote.port() == 0)
+        .collect::<Vec<_>>();
+    assert!(listening.is_empty(), "{listening:?}");
+    assert!(!std::path::Path::new(&profile).join("DevToolsActivePort").exists());
 }
 
 #[tokio::test]
