@@ -145,6 +145,16 @@ pub fn bytes(count: u64) -> String {
     }
 }
 
+/// A word of a command line as a shell takes it: in quotation marks where it has characters that mean something there, such as the `?`
+/// of an address.
+pub fn shell_word(word: &str) -> String {
+    let plain = |c: char| c.is_alphanumeric() || "_-./:@%+=,".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', r"'\''"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::fold;
