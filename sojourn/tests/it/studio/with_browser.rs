@@ -11,7 +11,7 @@ use sojourn_memory::{
     AskedCall, EventSeq, Memories, MemoryKind, NewApproval, NewMemory, NewRun, OnTimeout, RunId, RunStatus,
     Store, Tenant,
 };
-use sojourn_testkit::{Place, eventually, skipped};
+use sojourn_testkit::{Place, eventually, has, skipped};
 use sojourn_tools::{Effects, ToolSpec};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -149,6 +149,105 @@ async fn a_fork_is_made_and_a_call_is_denied_by_hand() {
         (&answered["state"], &answered["answered_by"]),
         (&json!("denied"), &json!("a person in the studio"))
     );
+}
+
+/// A world with a pit: whoever walks dies of it, and nothing else can be done there.
+const PIT: &str = "import json, sys
+for line in sys.stdin:
+    request = json.loads(line)
+    method, params = request['method'], request.get('params') or {}
+    if method == 'describe':
+        result = {'environment': {'name': 'pit', 'deterministic': True, 'actions': ['walk', 'wait']}}
+    elif method == 'reset':
+        at, result = 0, {'state': {'at': 0}}
+    elif method == 'step':
+        at += 1
+        result = {'state': {'at': at}, 'ended': {'kind': 'died', 'cause': 'fell into the pit'} if at == 2 else None}
+    else:
+        continue
+    print(json.dumps({'id': request['id'], 'result': result}), flush=True)
+";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_page_says_why_it_died_what_it_knew_and_where_another_future_begins() {
+    if find_chromium().is_none() || !has("python3") {
+        return skipped("no Chromium or no python3 is on this machine");
+    }
+    let place = place();
+    place.write("pit.py", PIT);
+    place.write_agent(
+        "discover = { episodes = 0, tasks = 0 }",
+        "[environment]\nkind = \"process\"\ncommand = [\"python3\", \"pit.py\"]\n[run]\nlearning = false\n",
+    );
+    let run = place.run(&["run", "agent.toml", "--steps", "7", "--time", "3m"]);
+    assert!(run.is_ok(), "{run}");
+    let studio = Studio::start(place.path());
+    let deaths = studio.get("/api/runs/latest/records?only=deaths").json();
+    let last = deaths["records"].as_array().unwrap().last().unwrap()["seq"].as_u64().unwrap();
+    let Some(browser) = browser(vec![studio.host.clone()]).await else { return };
+    let mut page = browser.page().await.unwrap();
+    page.open(&format!("http://{}/?token={}", studio.host, studio.token)).await.unwrap();
+    page.evaluate("location.hash = '#/run/latest'").await.unwrap();
+    // Why, in one line and without a click.
+    shows(&page, "document.querySelector('.ended-words')?.textContent.includes('died: fell into the pit')").await;
+    press(&mut page, &["w"]).await;
+    shows(&page, "document.querySelector('.ended').open && document.querySelectorAll('.ended-body section').length === 3").await;
+    // What it knew: the memories with reasons, and the request with all that it was shown.
+    shows(&page, "document.querySelector('.ended-body .memories .why')?.textContent.length > 10").await;
+    assert_eq!(page.evaluate("document.documentElement.scrollWidth <= innerWidth").await.unwrap(), true);
+    let click = |words: &str| {
+        format!("[...document.querySelectorAll('.ended-body button')].find((one) => one.textContent.includes('{words}')).click()")
+    };
+    page.evaluate(&click("Show that moment")).await.unwrap();
+    shows(&page, &format!("document.querySelector('.moment h2').textContent === 'Record {last}'")).await;
+    shows(&page, "document.querySelector('.ending')?.textContent.includes('fell into the pit')").await;
+    page.evaluate(&click("Death before")).await.unwrap();
+    shows(&page, "document.querySelector('.ended-words').textContent.includes('death 2 of 3')").await;
+    page.evaluate(&click("All that it was shown")).await.unwrap();
+    shows(&page, "document.querySelectorAll('.mind .part').length > 1").await;
+    // What if.
+    page.evaluate(&click("Fork before its last decision")).await.unwrap();
+    shows(&page, "document.querySelector('dialog h2')?.textContent.startsWith('Fork after record')").await;
+    page.evaluate("document.querySelector('dialog button[type=button]').click()").await.unwrap();
+
+    // A goal for a run that is not under way waits, and the page says so.
+    page.evaluate("[...document.querySelectorAll('.page-head button')].find((one) => one.textContent.startsWith('Add a goal')).click()")
+        .await
+        .unwrap();
+    shows(&page, "document.querySelector('dialog [name=goal]') !== null").await;
+    page.evaluate("document.querySelector('dialog [name=goal]').value = 'stay <b>alive</b>'; document.querySelector('dialog [type=submit]').click()")
+        .await
+        .unwrap();
+    shows(&page, "document.querySelector('.goals')?.textContent.includes('stay <b>alive</b> waits until the run is resumed')").await;
+
+    // A report has the same answers.
+    place.text(&["report", "latest", "--out", "run.html"]);
+    page.open(&format!("file://{}", place.path().join("run.html").display())).await.unwrap();
+    shows(&page, "document.querySelector('.ended-words')?.textContent.includes('died: fell into the pit')").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_skill_is_watched_in_a_fresh_world_and_the_failing_one_stands_first() {
+    if find_chromium().is_none() {
+        return skipped("no Chromium is on this machine");
+    }
+    let place = super::with_two_versions().await;
+    let studio = Studio::start(place.path());
+    let Some(browser) = browser(vec![studio.host.clone()]).await else { return };
+    let page = browser.page().await.unwrap();
+    page.open(&format!("http://{}/?token={}", studio.host, studio.token)).await.unwrap();
+    page.evaluate("location.hash = '#/skills'").await.unwrap();
+    shows(&page, "document.querySelector('.failing li')?.textContent.startsWith('collect_wood ! 2 failures since')").await;
+    page.evaluate("location.hash = '#/skills/collect_wood'").await.unwrap();
+    shows(&page, "document.querySelector('.try-form [name=\"arg:n\"]')?.value === '1'").await;
+    page.evaluate("document.querySelector('.try-form [type=submit]').click()").await.unwrap();
+    shows(&page, "document.querySelector('.tried .good')?.textContent.includes('It reached its goal in')").await;
+    // It plays by itself to the end.
+    shows(&page, "document.querySelector('.tried .view').textContent.includes('1 wood')").await;
+    page.evaluate("document.querySelector('.try-form [name=steps]').value = 0; document.querySelector('.try-form').dispatchEvent(new Event('submit'))")
+        .await
+        .unwrap();
+    shows(&page, "document.querySelector('.tried .problem')?.textContent.includes('did not reach its goal')").await;
 }
 
 /// axe-core, which looks for what people who cannot see or point would stumble over; `None` where npm cannot fetch it.
