@@ -387,8 +387,12 @@ async fn every_page_shows_the_golden_run_and_obeys_the_keyboard() {
     shows(&page, "document.querySelectorAll('.chart svg path').length >= 3").await;
     page.evaluate("location.hash = '#/memory'").await.unwrap();
     shows(&page, "document.querySelectorAll('.memory-list li a').length > 5").await;
-    page.evaluate("document.querySelector('.memory-list a').click()").await.unwrap();
+    // The map has each memory of the list, and leads to it.
+    shows(&page, "document.querySelectorAll('.map circle').length === document.querySelectorAll('.memory-list li').length").await;
+    shows(&page, "[...document.querySelectorAll('.map text')].some((word) => word.textContent === 'collect_wood')").await;
+    page.evaluate("document.querySelector('.map a').dispatchEvent(new MouseEvent('click', { bubbles: true }))").await.unwrap();
     shows(&page, "document.querySelector('.page.memory .history a')?.textContent.includes('record')").await;
+    shows(&page, "document.querySelectorAll('.map .chosen').length === 1").await;
     page.evaluate("location.hash = '#/skills'").await.unwrap();
     shows(&page, "document.querySelector('.empty')?.textContent.includes('no skills yet')").await;
 
