@@ -31,10 +31,10 @@ export class Ended {
     this.known = known;
     // Whoever looks at an earlier death stays there.
     const follows = this.number === this.total;
-    this.run = run;
     this.total = totals?.deaths ?? 0;
     this.end = read + 1;
-    if (this.total === 0) await this.drawStand();
+    this.stand = await this.standOf(run);
+    if (this.total === 0) fill(this.words, `${this.stand} Nobody died.`);
     else if (follows) await this.choose(this.end, true, this.total);
     if (this.view.open) await this.drawBody();
   }
@@ -46,7 +46,7 @@ export class Ended {
     [this.death, this.number] = [seq, number];
     const frame = await this.frameOf(seq);
     const [how = "died"] = frame?.ending ?? [];
-    fill(this.words, h("span", { class: "glyph", "aria-hidden": "true" }, "✖ "), `${how}, in episode ${frame?.episode ?? "?"}`, h("span", { class: "note" }, ` death ${number} of ${this.total}`));
+    fill(this.words, h("span", { class: "glyph", "aria-hidden": "true" }, "✖ "), `${how}, in episode ${frame?.episode ?? "?"}`, h("span", { class: "note" }, ` death ${number} of ${this.total}; the run: ${this.stand}`));
     if (this.view.open) await this.drawBody();
   }
 
@@ -59,16 +59,14 @@ export class Ended {
     return (await this.source.next({ after: seq, kinds, back: true })).seq;
   }
 
-  /** How a run stands in which nobody died. */
-  async drawStand() {
-    const finish = this.run.status === "finished" || this.run.status === "paused" ? await this.before(this.end, "finish") : null;
-    let words = STANDS[this.run.live ? "running" : this.run.status] ?? "";
-    if (finish) {
-      const { records } = await this.source.records({ offset: this.source.position(finish), limit: 1 });
-      words = records[0]?.line || words;
+  /** How the run itself stands. */
+  async standOf(run) {
+    this.finish = !run.live && (run.status === "finished" || run.status === "paused") ? await this.before(this.end, "finish") : null;
+    if (this.finish) {
+      const { records } = await this.source.records({ offset: this.source.position(this.finish), limit: 1 });
+      if (records[0]?.line) return `${records[0].line.replace(/^finish: /, "")}.`;
     }
-    this.finish = finish;
-    fill(this.words, `${words} Nobody died.`);
+    return STANDS[run.live ? "running" : run.status] ?? "";
   }
 
   async drawBody() {
@@ -78,14 +76,16 @@ export class Ended {
     }
     const { death } = this;
     const frame = await this.frameOf(death);
-    const [ask, act] = await Promise.all([this.before(death, "ask_controller"), this.before(death, "act,call_tool")]);
+    const [ask, act, recall] = await Promise.all(["ask_controller", "act,call_tool", "recalled"].map((kinds) => this.before(death, kinds)));
     let memories = null;
     if (ask) memories = (await this.source.record(ask)).exchange?.recalled ?? null;
+    // An earlier decision of the same episode may have looked memories up.
+    if (!memories?.length && recall && (await this.frameOf(recall))?.episode === frame?.episode) memories = (await this.source.record(recall)).payload?.memories ?? null;
     if (death !== this.death) return;
     const [, ...rest] = frame?.ending ?? [];
     const show = (seq, words) => h("button", { type: "button", class: "small", onclick: () => this.seek(seq) }, words);
     const knew = memories?.length ? recalled(memories)
-      : frame?.memories.length ? h("ul", { class: "memories" }, frame.memories.map((text) => h("li", {}, text)))
+      : recall && !memories && frame?.memories.length ? h("ul", { class: "memories" }, frame.memories.map((text) => h("li", {}, text)))
         : h("p", { class: "note" }, ask ? "No memories were looked up for its last decision." : "The controller was not asked before: skills and reflexes acted alone.");
     const forkAt = (ask ?? act ?? death) - 1;
     fill(this.body,

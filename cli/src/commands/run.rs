@@ -31,7 +31,7 @@ use sojourn_service::notify::EventKind;
 use sojourn_tools::Unanswered;
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::ExitCode;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 /// Launches an agent or resumes a run, and prints the result.
@@ -232,6 +232,7 @@ async fn carry_out(home: Home, args: &Run, run: Option<RunId>) -> Result<ExitCod
         seed: agent.run.seed,
         progress: progress.clone(),
         since_ms: begun_ms,
+        nothing: Mutex::default(),
     };
     let requests: Option<Arc<dyn Requests>> = Some(Arc::new(requests));
     let watch = Watch { observer, cancel, redactor: redactor.clone(), by: args.by.clone(), requests };

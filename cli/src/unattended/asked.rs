@@ -14,8 +14,11 @@ use sojourn_service::now_ms;
 use sojourn_studio::GoalRequest;
 use sojourn_synthesis::Survey;
 use sojourn_tools::Condition;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
+/// How often goals are looked for at most.
+const LOOK: Duration = Duration::from_millis(250);
 /// The longest goal in words, in bytes.
 const LONGEST: usize = 2000;
 /// The longest condition, in bytes of JSON.
@@ -99,6 +102,8 @@ pub struct Asked {
     pub progress: Arc<Progress>,
     /// When this process began, in milliseconds since 1970: what was asked of an earlier one about pausing is over.
     pub since_ms: i64,
+    /// When nobody had asked for a goal last. Episodes may be short.
+    pub nothing: Mutex<Option<Instant>>,
 }
 
 impl Asked {
@@ -143,6 +148,10 @@ impl Asked {
 #[async_trait]
 impl Requests for Asked {
     async fn goal(&self, situation: &GoalSituation<'_>) -> Option<AskedGoal> {
+        let nothing = || self.nothing.lock().unwrap_or_else(PoisonError::into_inner);
+        if nothing().is_some_and(|at| at.elapsed() < LOOK) {
+            return None;
+        }
         for request in self.open(RequestKind::Goal).await {
             match self.read(&request, situation).await {
                 Ok(goal) => return Some(goal),
@@ -154,6 +163,7 @@ impl Requests for Asked {
                 }
             }
         }
+        *nothing() = Some(Instant::now());
         None
     }
 
