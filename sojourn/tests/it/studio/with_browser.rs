@@ -223,7 +223,7 @@ async fn a_page_says_why_it_died_what_it_knew_and_where_another_future_begins() 
     shows(&page, "document.querySelector('.ended-words').textContent.includes('killed by zombie 2')").await;
     shows(&page, "document.querySelector('.ended-words').textContent.includes('death 2 of 3')").await;
     page.evaluate(&click("All that it was shown")).await.unwrap();
-    shows(&page, "document.querySelectorAll('.mind .part').length > 1").await;
+    shows(&page, "document.querySelector('.mind .part pre')?.textContent === 'What next?'").await;
     // What if.
     page.evaluate(&click("Fork before its last decision")).await.unwrap();
     shows(&page, "document.querySelector('dialog h2')?.textContent.startsWith('Fork after record')").await;
