@@ -157,7 +157,19 @@ pub fn shell_word(word: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::fold;
+    use super::{fold, shell_word};
+
+    #[test]
+    fn a_word_that_means_something_to_a_shell_stands_in_quotation_marks() {
+        for (word, written) in [
+            ("agent.toml", "agent.toml"),
+            ("minecraft?server=a:1", "'minecraft?server=a:1'"),
+            ("it's here", r"'it'\''s here'"),
+            ("", "''"),
+        ] {
+            assert_eq!(shell_word(word), written);
+        }
+    }
 
     #[test]
     fn a_long_line_is_folded_between_words_below_its_text() {

@@ -46,7 +46,7 @@ export class Ended {
     [this.death, this.number] = [seq, number];
     const frame = await this.frameOf(seq);
     const [how = "died"] = frame?.ending ?? [];
-    fill(this.words, h("span", { class: "glyph", "aria-hidden": "true" }, "✖ "), `${how}, in episode ${frame?.episode ?? "?"}`, h("span", { class: "note" }, ` death ${number} of ${this.total}; the run: ${this.stand}`));
+    fill(this.words, h("span", { class: "glyph", "aria-hidden": "true" }, "✖ "), `${how}, in episode ${frame?.episode ?? "?"}`, h("span", { class: "note" }, ` death ${number} of ${this.total}${this.stand ? `; the run: ${this.stand}` : ""}`));
     if (this.view.open) await this.drawBody();
   }
 

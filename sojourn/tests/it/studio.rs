@@ -538,6 +538,23 @@ fn a_live_run_is_followed_and_stopped() {
 }
 
 #[test]
+fn a_fork_is_compared_without_its_marker_and_made_again_without_its_parents_records() {
+    let place = with_golden_run();
+    let parent = place.json(&["runs"])[0]["run"].as_str().unwrap().to_owned();
+    let fork = place.text(&["fork", &parent, "--at", "60", "--no-run"]).trim().to_owned();
+    let told = place.text(&["diff", &parent, &fork]);
+    assert!(
+        told.contains("the first record that differs is 61:") && told.contains("+ the run has ended"),
+        "{told}"
+    );
+    assert!(!told.contains("forked"), "{told}");
+    let rebuilt = place.json(&["replay", &fork, "--rebuild"]);
+    assert_eq!((&rebuilt["equal"], &rebuilt["copied_until"]), (&json!(true), &json!(60)), "{rebuilt}");
+    let told = place.text(&["replay", &fork, "--rebuild"]);
+    assert!(told.starts_with("records 1 to 60 are another run's"), "{told}");
+}
+
+#[test]
 fn a_report_is_one_file_that_asks_for_nothing() {
     let place = with_golden_run();
     place.write("run.part", "a file of the user's");

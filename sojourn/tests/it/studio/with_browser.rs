@@ -156,13 +156,14 @@ async fn mortal() -> (Place, String) {
     let place = place();
     let store = Store::open(place.path().join("home")).await.unwrap();
     let run = RunId::new(1_790_000_000_000, 7);
-    let mut writer = store.create_run(NewRun::new(run.clone(), "crafter", "scripted")).await.unwrap();
+    let mut at_ms = 1_790_000_000_000;
+    let new = NewRun { created_ms: at_ms, ..NewRun::new(run.clone(), "crafter", "scripted") };
+    let mut writer = store.create_run(new).await.unwrap();
     let samples = record_samples::records();
     let sample = |kind: &str| {
         let found = samples.iter().find(|record| record.kind().as_str() == kind);
         record_samples::payload(found.unwrap_or_else(|| panic!("{kind}")))
     };
-    let mut at_ms = 1_790_000_000_000;
     let mut write = async |kind: &str, payload: Value| {
         at_ms += 1500;
         writer.append(kind, at_ms, payload, Vec::new()).await.unwrap();
@@ -185,6 +186,7 @@ async fn mortal() -> (Place, String) {
         last["ended"] = json!({"kind": "died", "cause": format!("killed by zombie {life}")});
         write("stepped", last).await;
     }
+    write("finish", sample("finish")).await;
     writer.close(RunStatus::Finished).await.unwrap();
     store.close().await;
     (place, run.to_string())
@@ -219,6 +221,11 @@ async fn a_page_says_why_it_died_what_it_knew_and_where_another_future_begins() 
     page.evaluate(&click("Show that moment")).await.unwrap();
     shows(&page, &format!("document.querySelector('.moment h2').textContent === 'Record {last}'")).await;
     shows(&page, "document.querySelector('.ending')?.textContent.includes('killed by zombie 3')").await;
+    shows(
+        &page,
+        "document.querySelector('.ended-words').textContent.includes('the run: the step budget is used up.')",
+    )
+    .await;
     page.evaluate(&click("Death before")).await.unwrap();
     shows(&page, "document.querySelector('.ended-words').textContent.includes('killed by zombie 2')").await;
     shows(&page, "document.querySelector('.ended-words').textContent.includes('death 2 of 3')").await;
