@@ -125,7 +125,7 @@ export class Moment {
       if (this.frames.size > MOST_FRAMES) this.frames.clear();
       for (const frame of frames) this.frames.set(frame.seq, frame);
     } catch (error) {
-      return { failure: error.message };
+      return { problem: error.message };
     }
     return this.frames.get(seq) ?? this.nearest(seq);
   }
@@ -139,8 +139,9 @@ export class Moment {
 
   drawFrame(frame, seq) {
     fill(this.title, `Record ${count(seq)}`);
-    if (!frame || frame.failure) {
-      fill(this.place, frame?.failure ?? "the world is not known here");
+    // `failure` of a frame says that its record reports one.
+    if (!frame || frame.problem) {
+      fill(this.place, frame?.problem ?? "the world is not known here");
       fill(this.world);
       fill(this.doing);
       return;
