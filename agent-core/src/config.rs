@@ -460,6 +460,15 @@ impl RunConfig {
         let writes = self.actor.rounds > 0 || self.memory || self.reflexes.as_ref().is_some_and(|r| r.write);
         !self.library || self.deliberate || (self.learning && writes)
     }
+
+    /// Lets the run propose these tasks besides those that it may already. Where it may propose all, it proposes no others from now on.
+    pub fn allow_tasks(&mut self, names: &[String]) {
+        for name in names {
+            if !self.tasks.contains(name) {
+                self.tasks.push(name.clone());
+            }
+        }
+    }
 }
 
 impl ActorConfig {

@@ -28,11 +28,11 @@ pub use core::goals::{GoalMeaning, GoalQuestion};
 pub use core::planner::{Planner, Total};
 pub use core::{Core, Totals, seeds};
 pub use driver::{
-    Approval, Approver, Clock, DriveError, Driver, DriverDeps, ExecutorError, Journal, JournalError,
-    LongWork, Noted, Notice, Observer, Outcome, Provenance, Question, RecordIndex, RecordedRun,
-    RedactedEnvironment, Redactor, ReplayPosition, RunMemory, RunningTime, Silent, SingleRun,
-    StandaloneTrials, SurveyPlan, Texts, TimeSource, Tools, Unattended, Unredactable, call_hash, now_ms,
-    run_once, survey,
+    Approval, Approver, AskedGoal, Clock, DriveError, Driver, DriverDeps, ExecutorError, GoalSituation,
+    Journal, JournalError, LongWork, Noted, Notice, Observer, Outcome, Provenance, Question, RecordIndex,
+    RecordedRun, RedactedEnvironment, Redactor, ReplayPosition, Requests, RunMemory, RunningTime, Silent,
+    SingleRun, StandaloneTrials, SurveyPlan, Texts, TimeSource, Tools, Unattended, Unredactable, call_hash,
+    now_ms, run_once, survey,
 };
 pub use log::blobs::{inflate, is_forgotten, stored_and_read};
 pub use model::*;

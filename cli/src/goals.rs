@@ -8,7 +8,9 @@ use crate::progress::Progress;
 use crate::session::{sandbox, stop_on_ctrl_c};
 use anyhow::{Context as _, Result};
 use sojourn_controller::{Cancel, Controller};
-use sojourn_core::{DriveError, GoalMeaning, GoalQuestion, Observer, Planner, SurveyPlan, seeds, survey};
+use sojourn_core::{
+    DriveError, GoalMeaning, GoalQuestion, Observer, Planner, Redactor, SurveyPlan, seeds, survey,
+};
 use sojourn_memory::Store;
 use sojourn_sandbox::Sandbox;
 use sojourn_skills::LibraryState;
@@ -93,22 +95,51 @@ impl<'a> Scout<'a> {
         survey: &Survey,
         controller: &dyn Controller,
     ) -> Result<Understood> {
+        let asking = Asking { redactor: &self.agent.redactor(), cancel: &self.cancel, seed: self.seed };
+        asking.understand(goal, spec, survey, controller).await
+    }
+}
+
+/// How a model is asked what a goal means.
+pub struct Asking<'a> {
+    /// Keeps secrets out of the request.
+    pub redactor: &'a Redactor,
+    /// Stops it.
+    pub cancel: &'a Cancel,
+    /// Orders the choices.
+    pub seed: u64,
+}
+
+impl Asking<'_> {
+    /// What a goal means in a world: its own condition, the task of that name, or what the model says.
+    ///
+    /// # Errors
+    /// When the model cannot be asked.
+    pub async fn understand(
+        &self,
+        goal: &Goal,
+        spec: &EnvironmentSpec,
+        survey: &Survey,
+        controller: &dyn Controller,
+    ) -> Result<Understood> {
         let understood = |task| Ok(Understood { goal: goal.clone(), task });
         if let Some(condition) = &goal.condition {
             return understood(Some(goal.task(condition.clone())));
+        }
+        if let Some(task) = spec.tasks.iter().find(|task| task.name == goal.text.trim()) {
+            return understood(Some(task.clone()));
         }
         let question = GoalQuestion::new(spec, survey, &goal.text);
         if !question.has_choices() {
             return understood(None);
         }
-        let redactor = self.agent.redactor();
         let enough = if question.is_a_guess() { ASKED as usize } else { 2 };
         let mut meant: Vec<(GoalMeaning, usize)> = Vec::new();
         for attempt in 0..ASKED {
             // No record has passed the redaction yet.
-            let request = redactor.any(question.request(seeds::draw(self.seed, "goal", attempt)))?;
+            let request = self.redactor.any(question.request(seeds::draw(self.seed, "goal", attempt)))?;
             let reply = controller
-                .complete(&request, &self.cancel)
+                .complete(&request, self.cancel)
                 .await
                 .with_context(|| format!("the model could not say what `{}` means", goal.text))?;
             let meaning = question.meaning(seeds::draw(self.seed, "goal", attempt), &reply);
@@ -212,9 +243,7 @@ pub async fn prepare(
         };
         notes.push(format!("the goal `{}` is reached when {}", goal.text, task.goal));
         if spec.tasks.contains(&task) {
-            let planner = Planner::new(&spec);
-            only.extend(planner.closure(&task.name));
-            only.push(task.name);
+            only.extend(way_to(&spec, task.name));
         } else {
             goals.push(task);
         }
@@ -240,6 +269,13 @@ pub async fn prepare(
         }
     }
     Ok(Prepared { environment: WithGoals::wrap(environment, goals, last), notes, only })
+}
+
+/// A task and all that it needs.
+pub fn way_to(spec: &EnvironmentSpec, task: String) -> Vec<String> {
+    let mut way = Planner::new(spec).closure(&task);
+    way.push(task);
+    way
 }
 
 /// What a person should be told of a world that failed while it was looked at.

@@ -145,9 +145,31 @@ pub fn bytes(count: u64) -> String {
     }
 }
 
+/// A word of a command line as a shell takes it: in quotation marks where it has characters that mean something there, such as the `?`
+/// of an address.
+pub fn shell_word(word: &str) -> String {
+    let plain = |c: char| c.is_alphanumeric() || "_-./:@%+=,".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', r"'\''"))
+}
+
 #[cfg(test)]
 mod tests {
-    use super::fold;
+    use super::{fold, shell_word};
+
+    #[test]
+    fn a_word_that_means_something_to_a_shell_stands_in_quotation_marks() {
+        for (word, written) in [
+            ("agent.toml", "agent.toml"),
+            ("minecraft?server=a:1", "'minecraft?server=a:1'"),
+            ("it's here", r"'it'\''s here'"),
+            ("", "''"),
+        ] {
+            assert_eq!(shell_word(word), written);
+        }
+    }
 
     #[test]
     fn a_long_line_is_folded_between_words_below_its_text() {

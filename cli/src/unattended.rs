@@ -1,5 +1,6 @@
-//! What a run does for those who do not watch it: it tells people, and it reports how far it is.
+//! What a run does for those who do not watch it: it tells people, it reports how far it is, and it takes up what they ask of it.
 
+pub mod asked;
 mod heartbeat;
 mod person;
 pub mod told;

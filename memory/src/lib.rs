@@ -7,8 +7,8 @@
 //! - **Blobs.** Large payloads are stored once, under the SHA-256 of their content ([`BlobId`]).
 //! - **Memory.** [`Memories`] keeps short texts with the records they come from, and finds them by embedding
 //!   and by keyword. Both indexes are derived from the tables and can be rebuilt at any time.
-//! - **Unattended.** Schedules and their due times, approvals that wait for a person, and messages to people: what a daemon, its
-//!   runs and a person's commands share.
+//! - **Unattended.** Schedules and their due times, approvals that wait for a person, requests to runs, and messages to people: what
+//!   a daemon, its runs and a person's commands share.
 //!
 //! The log is the source of truth: everything else in Sojourn can be recomputed from it.
 //!
@@ -71,6 +71,6 @@ pub use memories::{
 pub use store::Store;
 pub use unattended::{
     ApprovalId, ApprovalState, Arguments, AskedCall, BY_TIMEOUT, Due, Heartbeat, Job, JobState,
-    LogCollection, Message, Missed, NewApproval, NewMessage, NewSchedule, OnTimeout, Overlap,
-    PendingApproval, Schedule, Timing, Work,
+    LogCollection, Message, Missed, NewApproval, NewMessage, NewRequest, NewSchedule, OnTimeout, Overlap,
+    PendingApproval, RequestKind, RunRequest, Schedule, Timing, Work,
 };

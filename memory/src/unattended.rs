@@ -1,4 +1,5 @@
-//! The state of unattended agents: schedules and their due times, approvals that wait, messages to people, heartbeats.
+//! The state of unattended agents: schedules and their due times, approvals that wait, requests to runs, messages to people,
+//! heartbeats.
 //!
 //! None of this is part of a run's log. The daemon, the runs and the commands of a person are separate processes that meet in
 //! these tables; every change of state is one statement that names the state before it, so two processes never both win.
@@ -6,6 +7,7 @@
 mod approvals;
 mod heartbeats;
 mod outbox;
+mod requests;
 mod schedules;
 
 pub use approvals::{
@@ -13,6 +15,7 @@ pub use approvals::{
 };
 pub use heartbeats::Heartbeat;
 pub use outbox::{Message, NewMessage};
+pub use requests::{NewRequest, RequestKind, RunRequest};
 pub use schedules::{
     Arguments, Due, Job, JobState, LogCollection, Missed, NewSchedule, Overlap, Schedule, Timing, Work,
 };
@@ -27,10 +30,11 @@ fn unknown(place: &str, word: &str) -> Error {
 
 /// Deletes questions, messages and reports that hold one of these texts. A run that waits for such a question asks again.
 pub(crate) async fn forget(connection: &mut SqliteConnection, needles: &[Vec<u8>]) -> Result<(), Error> {
-    const HOLDERS: [&str; 4] = [
+    const HOLDERS: [&str; 5] = [
         "DELETE FROM approvals WHERE instr(CAST(call AS BLOB), ?)",
         "DELETE FROM outbox WHERE instr(CAST(body AS BLOB), ?)",
         "DELETE FROM heartbeats WHERE instr(CAST(report AS BLOB), ?)",
+        "DELETE FROM requests WHERE instr(CAST(body AS BLOB), ?1) OR instr(CAST(outcome AS BLOB), ?1)",
         "UPDATE jobs SET why = NULL WHERE instr(CAST(why AS BLOB), ?)",
     ];
     for needle in needles {

@@ -1,5 +1,6 @@
 //! The runs that are under way on this computer, as their processes report them.
 
+use crate::now_ms;
 use serde::{Deserialize, Serialize};
 use sojourn_memory::{Error, Heartbeat, RunId, Store};
 
@@ -45,14 +46,18 @@ pub struct LiveRun {
     pub report: Report,
 }
 
-/// The runs that are under way, by their ids.
+/// How long a process that reported and does not write yet counts as alive: it reports more often.
+const FRESH_MS: i64 = 20_000;
+
+/// The runs that are under way, by their ids; also those whose process is still loading its model, which do not write yet.
 ///
 /// # Errors
 /// The home cannot be read.
 pub async fn live_runs(store: &Store) -> Result<Vec<LiveRun>, Error> {
     let mut live = Vec::new();
     for Heartbeat { run, process, at_ms, report } in store.heartbeats().await? {
-        if store.is_live(&run)? {
+        let loads = || now_ms().saturating_sub(at_ms) < FRESH_MS && memory(process).is_some();
+        if store.is_live(&run)? || loads() {
             let report = serde_json::from_value(report).unwrap_or_default();
             live.push(LiveRun { memory_bytes: memory(process), run, process, reported_ms: at_ms, report });
         }

@@ -24,7 +24,7 @@ const JAVASCRIPT: &str = "text/javascript; charset=utf-8";
 const SVG: &str = "image/svg+xml";
 
 /// The modules, each after those that it imports: a report has them in this order in one script.
-pub const MODULES: [Asset; 17] = [
+pub const MODULES: [Asset; 20] = [
     module("/dom.js", include_str!("../web/dom.js")),
     module("/format.js", include_str!("../web/format.js")),
     module("/source.js", include_str!("../web/source.js")),
@@ -32,13 +32,16 @@ pub const MODULES: [Asset; 17] = [
     module("/timeline.js", include_str!("../web/timeline.js")),
     module("/strip.js", include_str!("../web/strip.js")),
     module("/moment.js", include_str!("../web/moment.js")),
+    module("/ended.js", include_str!("../web/ended.js")),
     module("/chart.js", include_str!("../web/chart.js")),
     module("/plots.js", include_str!("../web/plots.js")),
     module("/act.js", include_str!("../web/act.js")),
     module("/run.js", include_str!("../web/run.js")),
     module("/runs.js", include_str!("../web/runs.js")),
     module("/graph.js", include_str!("../web/graph.js")),
+    module("/trying.js", include_str!("../web/trying.js")),
     module("/skills.js", include_str!("../web/skills.js")),
+    module("/map.js", include_str!("../web/map.js")),
     module("/memory.js", include_str!("../web/memory.js")),
     module("/approvals.js", include_str!("../web/approvals.js")),
     module("/compare.js", include_str!("../web/compare.js")),

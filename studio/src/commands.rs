@@ -80,6 +80,55 @@ pub struct NewFork {
     pub more: WantedMore,
 }
 
+/// A goal that a run was asked for while it was under way.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct GoalRequest {
+    /// The goal in words.
+    pub text: String,
+    /// Who asked.
+    pub by: String,
+    /// When, in milliseconds since 1970.
+    pub asked_ms: i64,
+    /// What became of it, in words; `None` while it waits.
+    pub outcome: Option<String>,
+}
+
+/// A skill that is to be run in a fresh world.
+#[derive(Debug, Clone, Default)]
+pub struct SkillTry {
+    /// Its arguments by name.
+    pub args: serde_json::Map<String, Value>,
+    /// The world's seed.
+    pub seed: u64,
+    /// The largest number of environment steps.
+    pub steps: u32,
+    /// One of the [`agents`](Commands::agents) that describes the world; `None` for the world that the skill was learned in.
+    pub agent: Option<String>,
+}
+
+/// What came of it.
+#[derive(Debug, Clone, Serialize)]
+pub struct Tried {
+    /// As `sojourn skills run --json` has it.
+    #[serde(flatten)]
+    pub outcome: Value,
+    /// The world before the first step, and after each, so far as they are kept.
+    pub moments: Vec<TriedMoment>,
+    /// How many steps have no moment, because there were too many.
+    pub left_out: usize,
+}
+
+/// The world at one step of a skill.
+#[derive(Debug, Clone, Serialize)]
+pub struct TriedMoment {
+    /// The step, from 1; 0 before the first.
+    pub step: usize,
+    /// The action; empty before the first.
+    pub action: String,
+    /// The world as text.
+    pub view: String,
+}
+
 /// A call that waits, or waited, for a person.
 #[derive(Debug, Clone, Serialize)]
 pub struct Approval {
@@ -161,6 +210,15 @@ pub trait Commands: Send + Sync {
 
     /// As Ctrl-C at the run's terminal: the step under way is finished, and the run can be resumed.
     async fn stop(&self, run: &RunId) -> Result<(), Refused>;
+
+    /// As `sojourn goal add`; the run takes it up before its next episode.
+    async fn add_goal(&self, run: &RunId, text: &str, condition: Option<&Value>) -> Result<(), Refused>;
+
+    /// As `sojourn goal list`.
+    async fn goals(&self, run: &RunId) -> Result<Vec<GoalRequest>, Refused>;
+
+    /// As `sojourn skills run NAME`.
+    async fn try_skill(&self, name: &str, wanted: SkillTry) -> Result<Tried, Refused>;
 
     /// As `sojourn approvals list`.
     async fn approvals(&self, query: &ApprovalQuery) -> Result<Approvals, Refused>;

@@ -21,8 +21,8 @@ pub mod report;
 mod rows;
 
 pub use commands::{
-    Agent, Approval, ApprovalQuery, Approvals, Commands, Found, MemoryQuery, NewFork, NewStart, Refused,
-    WantedMore,
+    Agent, Approval, ApprovalQuery, Approvals, Commands, Found, GoalRequest, MemoryQuery, NewFork, NewStart,
+    Refused, SkillTry, Tried, TriedMoment, WantedMore,
 };
 pub use error::StudioError;
 

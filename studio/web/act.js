@@ -94,6 +94,39 @@ export function pauseRun(name) {
   });
 }
 
+/** Asks for a goal for a run under way; `done` is called once it is kept. */
+export async function addGoal(run, done = () => {}) {
+  let tasks = [];
+  try {
+    ({ tasks } = await get(`/runs/${encodeURIComponent(run.run)}/goals`));
+  } catch (error) {
+    say(error.message, true);
+    return;
+  }
+  ask({
+    title: "Add a goal",
+    body: [h("p", {}, run.live ? "The run takes it up before its next episode." : "The run takes it up when it is resumed."),
+      h("label", {}, "The goal: a task of the world, or words", h("input", { name: "goal", required: true, maxlength: "2000", list: "tasks", autocomplete: "off" })),
+      h("datalist", { id: "tasks" }, tasks.map((task) => h("option", { value: task.name }, task.description))),
+      h("label", {}, "When it is reached, as JSON (without it, the model says which field of the world shows it)",
+        h("textarea", { name: "condition", rows: "2", spellcheck: "false", placeholder: '{"at_least": {"path": "/inventory/wood", "value": 3}}' })),
+      h("p", { class: "note" }, "After a goal that is one of the world's own tasks, the run does only its goals and what they need.")],
+    button: "Add it",
+    act: async (form) => {
+      const text = String(form.get("condition")).trim();
+      let condition;
+      try {
+        condition = text ? JSON.parse(text) : undefined;
+      } catch {
+        throw new Error("the condition is no JSON");
+      }
+      await post(`/runs/${encodeURIComponent(run.run)}/goals`, { goal: String(form.get("goal")), condition });
+      say("The run was asked for the goal.");
+      await done();
+    },
+  });
+}
+
 /** Asks what differs in a fork after record `seq`, makes it, and shows both futures. */
 export async function forkRun(run, seq) {
   let choice;

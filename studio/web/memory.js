@@ -3,13 +3,15 @@
 import { ask, debounced, fill, h, say } from "./dom.js";
 import { count, counted, cut, date } from "./format.js";
 import { get, post, query } from "./source.js";
+import { memoryMap } from "./map.js";
 
 const MEMORY_KINDS = ["reflection", "episode", "fact", "knowledge", "skill"];
 
 /** The page of the memories, with one beside the list. */
 export async function memoryPage(place, { id, go, text = "", kind = "" }) {
   const list = h("ul", { class: "memory-list" });
-  const detail = h("section", { class: "right", "aria-label": "Memory" }, h("p", { class: "empty" }, "Choose a memory."));
+  const detail = h("section", { class: "one", "aria-label": "Memory" });
+  const map = h("section", { class: "card", "aria-label": "Map" });
   const note = h("span", { class: "note", role: "status" });
   const search = h("input", { type: "search", "aria-label": "Search the memories", placeholder: "Search by words and meaning", value: text, oninput: debounced(250, () => look()) });
   const kinds = h("select", { "aria-label": "Kind", onchange: () => look() }, h("option", { value: "" }, "all kinds"), MEMORY_KINDS.map((name) => h("option", { value: name }, name === "reflection" ? "lessons" : name)));
@@ -30,11 +32,17 @@ export async function memoryPage(place, { id, go, text = "", kind = "" }) {
     const { found, kinds: counts } = answer;
     const total = Object.values(counts).reduce((sum, one) => sum + one, 0);
     fill(note, search.value.trim() ? `${counted(found.memories.length, "match")} by ${found.searched_by}` : `the newest of ${counted(total, "memory")}`);
+    fill(map, h("h2", {}, "Map"), memoryMap(found.memories.map(({ memory }) => memory), linkTo, id));
+    map.hidden = found.memories.length === 0;
     fill(list, found.memories.length === 0 ? h("li", { class: "empty" }, total === 0 ? "This home has no memories yet." : "No memory matches.") : found.memories.map((hit) => item(hit, search.value.trim() !== "")));
   }
 
+  function linkTo(memory) {
+    return `#/memory/${encodeURIComponent(memory.id)}${query({ q: search.value.trim(), kind: kinds.value })}`;
+  }
+
   function item({ memory, score, why }, isFound) {
-    const link = `#/memory/${encodeURIComponent(memory.id)}${query({ q: search.value.trim(), kind: kinds.value })}`;
+    const link = linkTo(memory);
     const reasons = why.exact ? ["quoted exactly"] : [
       why.cosine !== null && why.cosine !== undefined && `meaning ${why.cosine.toFixed(2)}`, why.bm25 > 0 && `words ${why.bm25.toFixed(2)}`,
       why.neighbours > 0 && `neighbours ${why.neighbours.toFixed(2)}`, `recency ${why.recency.toFixed(2)}`, `importance ${why.importance.toFixed(2)}`].filter(Boolean);
@@ -47,7 +55,8 @@ export async function memoryPage(place, { id, go, text = "", kind = "" }) {
   }
 
   fill(place, h("div", { class: "page memory" }, h("div", { class: "page-head" }, h("h1", { tabindex: "-1" }, "Memory"), h("div", { class: "filters" }, search, kinds, note)),
-    h("div", { class: "panes" }, h("section", { class: "left scroll", "aria-label": "Memories" }, list), detail)));
+    h("div", { class: "panes" }, h("section", { class: "left scroll", "aria-label": "Memories" }, list),
+      h("div", { class: "right" }, detail, map))));
   await look();
   list.querySelector(".chosen")?.scrollIntoView({ block: "nearest" });
   if (id) await drawMemory(detail, id, go);

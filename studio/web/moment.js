@@ -7,7 +7,7 @@ const CHUNK = 100;
 const MOST_FRAMES = 1500;
 const SPEEDS = [2, 4, 8, 16, 32];
 /** Kinds of records of which the payload is all there is to see. */
-const UNFOLDED = new Set(["started", "resumed", "forked", "tools_changed", "clock_changed", "tool_decision", "change_library", "consolidate", "explored", "skills_retested", "reflexes_tried"]);
+const UNFOLDED = new Set(["started", "resumed", "paused", "goal_added", "forked", "tools_changed", "clock_changed", "tool_decision", "change_library", "consolidate", "explored", "skills_retested", "reflexes_tried"]);
 
 /** A value as a tree that is unfolded piece by piece. */
 export function tree(value, depth = 0) {
@@ -125,7 +125,7 @@ export class Moment {
       if (this.frames.size > MOST_FRAMES) this.frames.clear();
       for (const frame of frames) this.frames.set(frame.seq, frame);
     } catch (error) {
-      return { failure: error.message };
+      return { problem: error.message };
     }
     return this.frames.get(seq) ?? this.nearest(seq);
   }
@@ -139,8 +139,9 @@ export class Moment {
 
   drawFrame(frame, seq) {
     fill(this.title, `Record ${count(seq)}`);
-    if (!frame || frame.failure) {
-      fill(this.place, frame?.failure ?? "the world is not known here");
+    // `failure` of a frame says that its record reports one.
+    if (!frame || frame.problem) {
+      fill(this.place, frame?.problem ?? "the world is not known here");
       fill(this.world);
       fill(this.doing);
       return;
@@ -311,7 +312,7 @@ function exchange(data) {
 }
 
 /** Memories with the reason for each. */
-function recalled(memories) {
+export function recalled(memories) {
   if (memories.length === 0) return h("p", { class: "note" }, "no memories");
   return h("ul", { class: "memories" }, memories.map((memory) => h("li", {},
     h("p", {}, memory.text), h("p", { class: "why" }, h("span", { class: "tag" }, memory.kind), ` ${memory.why} `,

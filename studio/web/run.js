@@ -3,17 +3,21 @@
 import { ask, debounced, fill, h, isTyping, say } from "./dom.js";
 import { count, counted, span } from "./format.js";
 import { FLAG_WORDS, get } from "./source.js";
-import { forkRun, runButtons, runLink } from "./act.js";
+import { addGoal, forkRun, runButtons, runLink } from "./act.js";
 import { Timeline, legend } from "./timeline.js";
 import { Strip } from "./strip.js";
 import { Moment } from "./moment.js";
+import { Ended } from "./ended.js";
 import { axisChoice, figures } from "./plots.js";
 
 const KEYS = [
   ["↑ ↓", "one line up or down"], ["← →", "close or open a group"], ["space", "play or pause"], ["n p", "next or previous record"],
   ["f F", "next or previous failure"], ["a A", "next or previous achievement"], ["d D", "next or previous death"],
-  ["g", "go to a record by its number"], ["/", "search"], ["e", "open or close all groups"], ["?", "these keys"],
+  ["w", "how it ended: why, what it knew, what if"], ["g", "go to a record by its number"], ["/", "search"], ["e", "open or close all groups"], ["?", "these keys"],
 ];
+
+/** The pause between two looks at a run that grows. */
+const BETWEEN_LOOKS_MS = 100;
 
 /** The page of a run. Returns what ends it. */
 export async function runPage(place, { source, seq: wanted, kinds = [], remember = () => {} }) {
@@ -26,6 +30,8 @@ export async function runPage(place, { source, seq: wanted, kinds = [], remember
   const timeline = new Timeline({ source, started, select });
   const strip = new Strip({ source, seek: (seq) => seek(seq, { from: "strip" }) });
   const moment = new Moment({ source, started, seek: (seq, how) => seek(seq, { from: "moment", ...how }), fork: source.canAct ? forkHere : null });
+
+  const ended = new Ended({ source, seek: (seq) => seek(seq, { from: "key" }), fork: source.canAct ? forkHere : null });
 
   async function seek(seq, { from, scrub = false } = {}) {
     if (!seq || state.closed) return;
@@ -58,6 +64,7 @@ export async function runPage(place, { source, seq: wanted, kinds = [], remember
   const damage = h("div", { class: "damage" });
   const buttons = source.canAct ? runButtons(() => grow()) : null;
   const waiting = h("div", { class: "waits", role: "status" });
+  const goals = h("div", { class: "goals", role: "status" });
 
   function head(now) {
     const { run, totals } = now;
@@ -65,6 +72,7 @@ export async function runPage(place, { source, seq: wanted, kinds = [], remember
     status.className = `status s-${run.live ? "running" : run.status.replace(" ", "-")}`;
     latest = run;
     buttons?.update(run);
+    ended.update(now).catch(() => {});
     const pairs = [
       ["records", count(run.records)], ["episodes", count(totals?.episodes ?? 0)], ["steps", count(totals?.steps ?? 0)],
       ["achievements", count(now.achievements.length)], ["skills", count(totals?.skills ?? 0)], ["deaths", count(totals?.deaths ?? 0)],
@@ -132,7 +140,7 @@ export async function runPage(place, { source, seq: wanted, kinds = [], remember
   let allOpen = false;
   const actions = {
     " ": () => moment.toggle(), n: () => moment.step(1), p: () => moment.step(-1), f: () => jump("failures"), F: () => jump("failures", true),
-    a: () => jump("achievements"), A: () => jump("achievements", true), d: () => jump("deaths"), D: () => jump("deaths", true), g: goTo,
+    a: () => jump("achievements"), A: () => jump("achievements", true), d: () => jump("deaths"), D: () => jump("deaths", true), w: () => ended.open(), g: goTo,
     "/": () => search.focus(), "?": help, e: () => timeline.toggleAll((allOpen = !allOpen)),
   };
   const pressed = (event) => {
@@ -180,8 +188,8 @@ export async function runPage(place, { source, seq: wanted, kinds = [], remember
       h("div", { class: "run-title" }, h("h1", { tabindex: "-1" }, one.run.title || one.run.run), status,
         h("span", { class: "note" }, [one.run.title && one.run.run, one.run.environment, one.run.model].filter(Boolean).join(" · ")),
         one.run.parent && h("span", { class: "note" }, "fork of ", h("a", { href: runLink(one.run.parent[0], one.run.parent[1]) }, one.run.parent[0]), ` after record ${one.run.parent[1]}`)),
-      h("div", { class: "buttons" }, buttons?.place, one.run.parent && h("a", { class: "button", href: `#/compare?runs=${encodeURIComponent(one.run.parent[0])},${encodeURIComponent(one.run.run)}` }, "Beside its parent"), h("button", { type: "button", class: "small", onclick: help }, "Keys ", h("kbd", {}, "?")))),
-    waiting, numbers, damage, reading, strip.view, tabs,
+      h("div", { class: "buttons" }, buttons?.place, source.canAct && h("button", { type: "button", onclick: () => addGoal(latest, lookForGoals) }, "Add a goal…"), one.run.parent && h("a", { class: "button", href: `#/compare?runs=${encodeURIComponent(one.run.parent[0])},${encodeURIComponent(one.run.run)}` }, "Beside its parent"), h("button", { type: "button", class: "small", onclick: help }, "Keys ", h("kbd", {}, "?")))),
+    waiting, goals, numbers, damage, reading, ended.view, strip.view, tabs,
     h("div", { id: "pane-timeline", role: "tabpanel", "aria-labelledby": "tab-timeline", class: "panes" },
       h("section", { class: "left", "aria-label": "Timeline" },
         h("div", { class: "filters" }, search, only, kind,
@@ -225,10 +233,10 @@ export async function runPage(place, { source, seq: wanted, kinds = [], remember
           if (!strip.range) await strip.load(now.read);
         }
         if (state.target && now.read >= state.target) await seek(state.target, { from: "address" });
-        if (now.read < now.run.records && !now.sampled) {
-          again = true;
-          await new Promise((after) => setTimeout(after, 1000));
-        }
+        const isBehind = now.read < now.run.records && !now.sampled;
+        again ||= isBehind;
+        // A fast run grows all the time: looking less often leaves its process more of the computer.
+        await new Promise((after) => setTimeout(after, isBehind ? 1000 : BETWEEN_LOOKS_MS));
       } while (again && !state.closed);
     } catch (error) {
       fill(reading, `the server does not answer: ${error.message}`);
@@ -244,8 +252,16 @@ export async function runPage(place, { source, seq: wanted, kinds = [], remember
     const { approvals } = await get("/approvals", { run: source.name });
     if (!state.closed) fill(waiting, approvals.map((call) => h("p", {}, h("b", {}, `May it call ${call.tool}?`), " ", h("a", { href: `#/approvals/${encodeURIComponent(call.approval)}` }, "Look and answer"))));
   }
-  const calls = source.canAct ? setInterval(() => lookForCalls().catch(() => {}), 2000) : 0;
-  if (source.canAct) lookForCalls().catch(() => {});
+  // Goals that were asked for while it was under way: those that wait, and what became of the last one.
+  async function lookForGoals() {
+    const { goals: asked } = await get(`/runs/${encodeURIComponent(source.name)}/goals`);
+    if (state.closed) return;
+    const shown = asked.filter((goal, index) => !goal.outcome || index === 0);
+    fill(goals, shown.map((goal) => h("p", {}, h("b", {}, goal.text), goal.outcome ? ` ${goal.outcome}` : latest.live ? " waits for the next episode" : " waits until the run is resumed", h("span", { class: "note" }, ` asked for by ${goal.by}`))));
+  }
+  const look = () => Promise.all([lookForCalls(), lookForGoals()]).catch(() => {});
+  const calls = source.canAct ? setInterval(look, 2000) : 0;
+  if (source.canAct) look();
 
   return () => {
     state.closed = true;

@@ -7,6 +7,7 @@ import { tree, worlds } from "./moment.js";
 import { lineChart } from "./chart.js";
 import { callGraph, connected } from "./graph.js";
 import { runLink } from "./act.js";
+import { trySkill } from "./trying.js";
 
 /** The page of the library, with one skill beside it. */
 export async function skillsPage(place, { name, go, text = "", status: wanted = "" }) {
@@ -21,10 +22,10 @@ export async function skillsPage(place, { name, go, text = "", status: wanted = 
   const status = h("select", { "aria-label": "Status", onchange: () => {
     state.status = status.value;
     draw();
-  } }, ["", "admitted", "trial", "draft", "retired", "stale"].map((word) => h("option", { value: word }, word || "any status")));
+  } }, ["", "failing", "admitted", "trial", "draft", "retired", "stale"].map((word) => h("option", { value: word }, word || "any status")));
 
   function draw() {
-    const matches = skills.filter((skill) => (!state.status || skill.status.includes(state.status))
+    const matches = skills.filter((skill) => (!state.status || (state.status === "failing" ? skill.failing : skill.status.includes(state.status)))
       && (!state.text || `${skill.name} ${skill.description} ${skill.environment}`.toLowerCase().includes(state.text)));
     fill(list, matches.map((skill) => {
       const link = `#/skills/${encodeURIComponent(skill.name)}${query({ q: state.text, status: state.status })}`;
@@ -45,7 +46,16 @@ export async function skillsPage(place, { name, go, text = "", status: wanted = 
   draw();
   list.querySelector(".chosen")?.scrollIntoView({ block: "nearest" });
   if (name) await drawSkill(detail, name, calls, go);
-  else if (skills.length) fill(detail, h("section", { class: "card", "aria-label": "Calls" }, h("h2", {}, "Who calls whom"), callGraph(calls)));
+  else if (skills.length) fill(detail, failingNow(skills), h("section", { class: "card", "aria-label": "Calls" }, h("h2", {}, "Who calls whom"), callGraph(calls)));
+}
+
+/** The skills that fail now, those that failed most often first. */
+function failingNow(skills) {
+  const failing = skills.filter((skill) => skill.failing).sort((one, other) => other.failing.failures - one.failing.failures);
+  return h("section", { class: "card failing", "aria-label": "Failing now" }, h("h2", {}, "Which skill fails, and since when?"),
+    failing.length === 0 ? h("p", {}, "✓ None: the latest use of every skill succeeded.")
+      : h("ul", { class: "history" }, failing.slice(0, 50).map(({ name, failing: one, last_error: error }) => h("li", {},
+        h("a", { href: `#/skills/${encodeURIComponent(name)}` }, name), " ", failingSince(one), h("span", { class: "note" }, ` version ${one.version}${error ? `: ${error}` : ""}`)))));
 }
 
 /** Since when a skill fails, where its latest uses did. */
@@ -158,11 +168,12 @@ async function drawSkill(place, name, calls, go) {
     });
   }
 
+  const inUse = versions.find((version) => version.active);
   const near = connected(calls, skill.name);
   draw();
   fill(place, h("header", { class: "moment-head" }, h("h2", { tabindex: "-1" }, skill.name),
     h("div", { class: "filters" }, h("label", { class: "choice", for: "version" }, "version ", pick), versions.length > 1 && h("label", { class: "choice", for: "against" }, "compared with ", against))),
-  h("div", { class: "card" }, body), near.edges.length > 0 && h("section", { class: "card", "aria-label": "Calls" }, h("h3", {}, "Who calls whom"), callGraph(near, skill.name)),
+  h("div", { class: "card" }, body), inUse && !inUse.reflex_trial && trySkill(skill.name, inUse), near.edges.length > 0 && h("section", { class: "card", "aria-label": "Calls" }, h("h3", {}, "Who calls whom"), callGraph(near, skill.name)),
   h("section", { class: "card", "aria-label": "History" }, h("h3", {}, "History"), h("ol", { class: "history" }, skill.history.map((line) =>
     h("li", {}, h("span", { class: "note" }, date(line.at_ms)), line.version ? ` version ${line.version}: ` : " ", line.event, line.origin && originOf(line.origin))))));
 }

@@ -2,6 +2,7 @@ mod actions;
 
 pub use actions::ActionRuling;
 
+use crate::outside::text::cut;
 use crate::outside::url::{destinations, names};
 use crate::{Effects, TimeoutAnswer, ToolSpec, Unanswered};
 use globset::{Glob, GlobMatcher};
@@ -9,6 +10,10 @@ use regex::{Regex, RegexBuilder};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+/// The longest text of a rule in a decision, in characters.
+const LONGEST_RULE: usize = 300;
 
 /// Decides which tool calls are allowed: the first rule that matches a call applies.
 ///
@@ -260,7 +265,7 @@ impl Policy {
         Decision { verdict, by: by.to_owned() }
     }
 
-    /// The first rule that matches a call, and its name: "rule 2".
+    /// The first rule that matches a call, and its name: "rule 2". The name of one that denies says what it denies.
     fn first_match(
         &self,
         spec: &ToolSpec,
@@ -269,7 +274,30 @@ impl Policy {
     ) -> Option<(&Rule, String)> {
         let matches = |(_, rule): &(usize, &CompiledRule)| rule.matches(spec, own_name, args);
         let (place, found) = self.rules.iter().enumerate().find(matches)?;
-        Some((&found.rule, format!("rule {}", place + 1)))
+        let name = format!("rule {}", place + 1);
+        Some((
+            &found.rule,
+            if found.rule.then == PolicyVerdict::Deny { found.rule.told(&name) } else { name },
+        ))
+    }
+}
+
+impl Rule {
+    /// The rule as whoever is denied a call reads it: "rule 2, which denies `files_*` where `path` is `/etc/.*`".
+    fn told(&self, name: &str) -> String {
+        let effect = self.effect.and_then(|effect| serde_json::to_value(effect).ok());
+        let effect = effect.as_ref().and_then(Value::as_str);
+        let mut told = match (&self.tool, effect) {
+            (Some(tool), None) => format!("{name}, which denies `{tool}`"),
+            (Some(tool), Some(effect)) => format!("{name}, which denies `{tool}` with the effect `{effect}`"),
+            (None, Some(effect)) => format!("{name}, which denies all calls with the effect `{effect}`"),
+            (None, None) => format!("{name}, which denies all calls"),
+        };
+        for (place, (argument, pattern)) in self.args.iter().enumerate() {
+            let joint = if place == 0 { "where" } else { "and" };
+            let _ = write!(told, " {joint} `{argument}` is `{pattern}`");
+        }
+        cut(&told, LONGEST_RULE)
     }
 }
 

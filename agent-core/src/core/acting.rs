@@ -61,6 +61,7 @@ impl Core {
         self.episode.observation = report.observation;
         self.episode.look = None;
         self.note_what_is_done(&call.name, verified);
+        self.note_goals(&call.name, verified);
         self.moments = report.moments;
         if !verified {
             self.episode.plan.clear();

@@ -40,6 +40,7 @@ use curriculum::Curriculum;
 use discovering::Discoveries;
 use guard::Guard;
 use planner::Planner;
+use serde_json::Value;
 use sojourn_memory::{EventSeq, MemoryId};
 use sojourn_skills::{Demotion, LibraryState};
 use sojourn_tools::EnvironmentSpec;
@@ -102,6 +103,8 @@ pub struct Core {
     uneventful: u32,
     /// Achievements that the run has unlocked.
     unlocked: BTreeSet<String>,
+    /// Names of the goals that people added while the run was under way, without those that are tasks of the world.
+    added_goals: BTreeSet<String>,
     /// What happened since the last progress.
     progress: Progress,
     /// Wall-clock milliseconds at the run's start.
@@ -149,6 +152,7 @@ impl Core {
             news: false,
             uneventful: 0,
             unlocked: BTreeSet::new(),
+            added_goals: BTreeSet::new(),
             progress: Progress::default(),
             started_ms: 0,
             now_ms: 0,
@@ -298,6 +302,11 @@ impl Core {
     /// The origin of skills that this run writes.
     pub fn origin(&self) -> &RunOrigin {
         &self.origin
+    }
+
+    /// The latest state of the world; null before the first episode.
+    pub(crate) fn state(&self) -> &Value {
+        &self.episode.observation.state
     }
 
     /// The settings.

@@ -1,4 +1,4 @@
-//! Control records in the core: the run was resumed or forked, or its tools changed.
+//! Control records in the core: the run was resumed or forked, it got a goal, or its tools changed.
 
 use super::guard::Guard;
 use super::{Core, Phase};
@@ -40,6 +40,15 @@ impl Core {
                 return;
             }
             ControlRecord::FrameTaken { .. } => return,
+            ControlRecord::Paused { .. } => {
+                self.now_ms = control.at_ms;
+                return;
+            }
+            ControlRecord::GoalAdded { task, only, .. } => {
+                self.now_ms = control.at_ms;
+                self.add_goal(task, only);
+                return;
+            }
             ControlRecord::TrialCall { .. } => {
                 self.totals.tool_calls = self.totals.tool_calls.saturating_add(1);
                 return;

@@ -303,12 +303,14 @@ impl Journal {
         Ok(std::mem::take(&mut self.controls))
     }
 
-    /// Takes the control records that were passed, in their order, except changes of tools, which wait for
+    /// Takes the control records that were passed, in their order, except changes of tools and goals, which wait for
     /// [`take_controls`](Self::take_controls). They concern the event after them: pauses move its time, and calls in an interrupted
     /// trial count for its budget.
     pub fn take_pauses(&mut self) -> Vec<TimedControl> {
-        let pauses =
-            |control: &mut TimedControl| !matches!(control.record, ControlRecord::ToolsChanged { .. });
+        let waits = |record: &ControlRecord| {
+            matches!(record, ControlRecord::ToolsChanged { .. } | ControlRecord::GoalAdded { .. })
+        };
+        let pauses = |control: &mut TimedControl| !waits(&control.record);
         self.controls.extract_if(.., pauses).collect()
     }
 
@@ -500,6 +502,8 @@ impl Journal {
         let at_ms = match &control {
             ControlRecord::ToolsChanged { .. } => self.clock.tools(self.index.now(), before_ms),
             ControlRecord::Resumed { .. }
+            | ControlRecord::Paused { .. }
+            | ControlRecord::GoalAdded { .. }
             | ControlRecord::Forked { .. }
             | ControlRecord::ClockChanged { .. }
             | ControlRecord::FrameTaken { .. }
@@ -512,6 +516,19 @@ impl Journal {
         }
         self.controls.push(TimedControl { record: control, before_ms, at_ms: noted.at_ms });
         Ok(())
+    }
+
+    /// Appends that the run is paused. Not where recorded records are left, or where this process has written none: the log then ends
+    /// as it did.
+    ///
+    /// # Errors
+    /// A failure of the store.
+    pub async fn note_pause(&mut self, by: Option<String>) -> Result<(), JournalError> {
+        if self.replaying() || !self.writes() || self.pending_control.is_some() {
+            return Ok(());
+        }
+        self.note_clock_change().await?;
+        self.append_control(ControlRecord::Paused { by }).await
     }
 
     /// Makes all records so far durable.

@@ -20,6 +20,7 @@ mod provenance;
 mod redact;
 mod redacted_environment;
 mod replay;
+mod requests;
 mod restrictions;
 mod run_media;
 mod run_memory;
@@ -38,6 +39,7 @@ pub use provenance::Provenance;
 pub use redact::{Redactor, Unredactable};
 pub use redacted_environment::RedactedEnvironment;
 pub use replay::{RecordedRun, ReplayPosition};
+pub use requests::{AskedGoal, GoalSituation, Requests};
 pub use run_memory::{RunMemory, Texts};
 pub use toolkit::{Approval, Approver, Question, Tools, Unattended, call_hash};
 pub use trials::{SingleRun, StandaloneTrials, SurveyPlan, run_once, survey};
@@ -100,6 +102,8 @@ pub struct Driver {
     budget_is_near: bool,
     /// The changes of the tools that were taken over.
     tool_changes: ToolChangesTaken,
+    /// What people ask of the run; `None` where nobody can, as in a replay.
+    requests: Option<Arc<dyn Requests>>,
 }
 
 /// The share of a budget from which on it is nearly used up.
@@ -277,6 +281,7 @@ impl Driver {
             episode_step: 0,
             budget_is_near: false,
             tool_changes: ToolChangesTaken::default(),
+            requests: None,
         };
         driver.load_library()?;
         Ok((driver, noted.at_ms))
@@ -293,9 +298,15 @@ impl Driver {
 
     async fn run_loop(mut self, started_ms: i64) -> Result<(Outcome, Core), DriveError> {
         let mut effects = self.core.start(started_ms);
+        // The effects of a run that was finished follow all control records here, so that nothing may come between.
+        let mut reopened = false;
         let result = loop {
-            let step = match self.update_tools().await {
-                Ok(_) => Box::pin(self.carry_out(effects)).await,
+            let entered = match self.update_tools().await {
+                Ok(_) if !std::mem::take(&mut reopened) => self.take_up_goals(&effects).await,
+                entered => entered.map(|_| ()),
+            };
+            let step = match entered {
+                Ok(()) => Box::pin(self.carry_out(effects)).await,
                 Err(error) => Err(error),
             };
             match step {
@@ -312,7 +323,10 @@ impl Driver {
                     // A later process resumed the finished run. The first decision already knows that process's tools, as it
                     // does in a replay, where the records of both stand here.
                     Ok(Some(at_ms)) => match self.update_tools().await {
-                        Ok(later_ms) => effects = self.core.reopen(later_ms.unwrap_or(at_ms)),
+                        Ok(later_ms) => {
+                            effects = self.core.reopen(later_ms.unwrap_or(at_ms));
+                            reopened = true;
+                        }
                         Err(error) => break Err(error),
                     },
                     Ok(None) => break Ok(Outcome::Finished(reason)),
@@ -326,6 +340,9 @@ impl Driver {
                 Err(error) => break Err(error),
             }
         };
+        if matches!(result, Ok(Outcome::Interrupted)) {
+            self.note_pause().await?;
+        }
         self.close(&result).await?;
         Ok((result?, self.core))
     }
@@ -455,7 +472,9 @@ impl Driver {
                     }
                 }
                 ControlRecord::ToolsChanged { .. } => self.tool_changes.count(&control.record),
-                ControlRecord::ClockChanged { .. }
+                ControlRecord::GoalAdded { .. }
+                | ControlRecord::Paused { .. }
+                | ControlRecord::ClockChanged { .. }
                 | ControlRecord::FrameTaken { .. }
                 | ControlRecord::TrialCall { .. } => {}
             }

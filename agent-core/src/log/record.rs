@@ -265,6 +265,24 @@ log_records! {
             #[serde(default, skip_serializing_if = "Option::is_none")]
             by: Option<String>,
         },
+        /// The run was paused: the step under way was finished, and a resume continues here.
+        "paused" => Paused {
+            /// Who asked for it, where that was not a person at its terminal or a signal.
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            by: Option<String>,
+        },
+        /// A person gave the run a goal while it was under way. It holds from the next episode on.
+        "goal_added" => GoalAdded {
+            /// The goal in words.
+            goal: String,
+            /// What it means: a task of the world, or one under a condition of its own.
+            task: TaskSpec,
+            /// Tasks that the run may propose from now on, besides those that it may already.
+            #[serde(default, skip_serializing_if = "Vec::is_empty")]
+            only: Vec<String>,
+            /// Who asked for it.
+            by: String,
+        },
         /// The records before this one were copied from another run; from here on this run goes its own way.
         "forked" => Forked {
             /// The last record that both runs share.

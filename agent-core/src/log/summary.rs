@@ -70,6 +70,12 @@ fn control_line(record: &ControlRecord) -> String {
             line.extend(changes.iter().filter(|(changed, _)| *changed).map(|(_, words)| *words));
             line
         }
+        ControlRecord::Paused { by } => {
+            by.as_ref().map_or_else(|| "paused".to_owned(), |by| format!("paused by {by}"))
+        }
+        ControlRecord::GoalAdded { goal, task, by, .. } => {
+            format!("{by} adds the goal \"{}\": {}, reached when {}", short(goal), task.name, task.goal)
+        }
         ControlRecord::Forked { forked_from, changes } => {
             let model = changes.model.as_ref().map(|model| format!("; continues with {}", model.name));
             format!(

@@ -254,6 +254,17 @@ fn controls() -> Vec<ControlRecord> {
                 ..ForkChanges::new("run".parse().unwrap())
             },
         },
+        ControlRecord::Paused { by: Some("a person in the studio".into()) },
+        ControlRecord::GoalAdded {
+            goal: "light the lamp".into(),
+            task: serde_json::from_value(json!({
+                "name": "light_the_lamp", "description": "light the lamp", "parameters": [],
+                "goal": {"equals": {"path": "/lit", "value": true}}, "achievement": true,
+            }))
+            .unwrap(),
+            only: vec!["light_the_lamp".into()],
+            by: "a person in the studio".into(),
+        },
         ControlRecord::ToolsChanged {
             appeared: vec![ToolSpec::new("bank_pay", "Pay somebody.")],
             unconstrained: BTreeMap::new(),

@@ -30,6 +30,8 @@ fn summaries_say_what_happened() {
         "bank_pay allowed: rule 1",
         "observe the starts of 2 other episodes of collect_wood",
         "explore 3 episodes of collect_wood",
+        "paused by a person in the studio",
+        "a person in the studio adds the goal \"light the lamp\": light_the_lamp, reached when /lit is true",
         "tools appeared: bank_pay; vanished: bank_lend; the bank has moved",
     ] {
         assert!(lines.iter().any(|line| line == expected), "{expected}: {lines:#?}");

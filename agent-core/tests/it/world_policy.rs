@@ -41,7 +41,7 @@ async fn a_rule_that_denies_an_action_of_a_world_holds_for_programs_and_reflexes
     let pile = Pile::default();
     let (_home, store, records) = lab.first(&pile).await;
     assert_eq!((pile.drawn(), count(&records, "stepped")), (0, 0), "a card was drawn");
-    let denied = |record: &&Record| record.payload.to_string().contains("not called: rule 1");
+    let denied = |record: &&Record| record.payload.to_string().contains("not called: rule 1, which denies `");
     assert!(records.iter().any(|record| denied(&record)), "nobody says why");
     lab.verify(&store).await;
     for end in (2..records.len()).step_by(records.len() / 6) {

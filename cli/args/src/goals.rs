@@ -24,6 +24,29 @@ pub enum Goal {
         #[arg(long)]
         pull: bool,
     },
+    /// Give a goal to a run that is under way.
+    ///
+    /// Its process takes the goal up before the next episode, and the log says who asked. A run that nobody carries out takes it up when
+    /// it is resumed. Where the goal is one of the world's own tasks, the run does nothing else from then on than its goals and what
+    /// they need. `sojourn goal list` says what became of it.
+    Add {
+        /// The run: its id, a unique prefix of it, or `latest`.
+        run: String,
+        /// The goal: the name of a task of the world, or words that the model finds a condition for.
+        #[arg(value_name = "TEXT")]
+        goal: String,
+        /// When it is reached, as `sojourn goal check` prints it, in JSON: `{"equals": {"path": "/door", "value": "open"}}`.
+        #[arg(long, value_name = "JSON")]
+        condition: Option<String>,
+    },
+    /// List the goals that were given to a run while it was under way, and what became of them.
+    List {
+        /// The run: its id, a unique prefix of it, or `latest`.
+        run: String,
+        /// Print one JSON document.
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 /// `sojourn world`.

@@ -7,7 +7,7 @@ use anyhow::Result;
 use serde::Serialize;
 use serde_json::{Value, json};
 use sojourn_core::{Effect, Event, LogRecord, Milestone, RecordKind, SkillEvent};
-use sojourn_memory::{EventSeq, Record, RecordQuery, RunInfo, Store};
+use sojourn_memory::{EventSeq, Record, RecordPages, RecordQuery, RunInfo, Store};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -65,7 +65,9 @@ pub async fn diff(home: &Home, args: &Diff) -> Result<()> {
         start.lines.iter().try_for_each(output::line)?;
     }
     match &divergence {
-        None => output::line("\nevery record after the first is the same")?,
+        None => output::line(
+            "\nevery record after the first is the same, but for those of forks, pauses and resumes",
+        )?,
         Some(divergence) => {
             output::line(format!("\nthe first record that differs is {}:", divergence.seq))?;
             divergence.lines(&store).await?.iter().try_for_each(output::line)?;
@@ -140,28 +142,46 @@ fn shortened(line: &str) -> String {
     }
 }
 
-/// The first difference after the first record. Times are ignored.
+/// The first difference after the first record. Times are ignored, and so are [`MARKERS`].
 async fn divergence(store: &Store, left: &RunInfo, right: &RunInfo) -> Result<Option<Divergence>> {
-    const PAGE: usize = 512;
-    let query = || RecordQuery::from(EventSeq(2));
-    let mut pages = [
-        store.record_pages(&left.id, query(), PAGE).await?,
-        store.record_pages(&right.id, query(), PAGE).await?,
-    ];
+    let (mut left, mut right) = (Side::of(store, left).await?, Side::of(store, right).await?);
     loop {
-        let mut here = pages[0].next().await?.unwrap_or_default().into_iter();
-        let mut there = pages[1].next().await?.unwrap_or_default().into_iter();
-        if here.len() == 0 && there.len() == 0 {
-            return Ok(None);
+        match (left.next().await?, right.next().await?) {
+            (None, None) => return Ok(None),
+            (Some(left), Some(right)) if same(&left, &right) => {}
+            (left, right) => {
+                let seq = left.as_ref().or(right.as_ref()).map_or(EventSeq(2), |record| record.seq);
+                return Ok(Some(Divergence { seq, left, right }));
+            }
         }
+    }
+}
+
+/// Records that say that a run was forked, paused or resumed: runs that do the same may have them at different places.
+const MARKERS: [RecordKind; 3] = [RecordKind::Forked, RecordKind::Resumed, RecordKind::Paused];
+
+/// The records of one run after the first, without [`MARKERS`].
+struct Side {
+    pages: RecordPages,
+    page: std::vec::IntoIter<Record>,
+}
+
+impl Side {
+    async fn of(store: &Store, run: &RunInfo) -> Result<Self> {
+        let pages = store.record_pages(&run.id, RecordQuery::from(EventSeq(2)), 512).await?;
+        Ok(Self { pages, page: Vec::new().into_iter() })
+    }
+
+    async fn next(&mut self) -> Result<Option<Record>> {
         loop {
-            match (here.next(), there.next()) {
-                (None, None) => break,
-                (Some(left), Some(right)) if same(&left, &right) => {}
-                (left, right) => {
-                    let seq = left.as_ref().or(right.as_ref()).map_or(EventSeq(2), |record| record.seq);
-                    return Ok(Some(Divergence { seq, left, right }));
+            for record in self.page.by_ref() {
+                if !MARKERS.iter().any(|kind| kind.is(&record)) {
+                    return Ok(Some(record));
                 }
+            }
+            match self.pages.next().await? {
+                Some(page) => self.page = page.into_iter(),
+                None => return Ok(None),
             }
         }
     }

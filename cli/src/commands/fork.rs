@@ -10,6 +10,7 @@ use serde_json::json;
 use sojourn_controller::ModelInfo;
 use sojourn_core::{Budgets, ForkChanges, RunConfig, now_ms};
 use sojourn_memory::{EventSeq, NewRun, RecordQuery, RunId, RunInfo, RunStatus, Store};
+use sojourn_tools::WithGoals;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -23,7 +24,8 @@ pub async fn fork(home: Home, args: Fork) -> Result<ExitCode> {
             output::json(&json!({"run": run, "parent": parent, "at": args.at}))?;
         } else {
             output::line(run.to_string())?;
-            output::note(format!("continue it with `sojourn run {} --resume {run}`", agent.display()));
+            let agent = output::shell_word(&agent.to_string_lossy());
+            output::note(format!("continue it with `sojourn run {agent} --resume {run}`"));
         }
         return Ok(ExitCode::SUCCESS);
     }
@@ -115,7 +117,8 @@ pub async fn make(home: Home, args: &Fork, prompt: Option<String>, by: Option<&s
     let started = context.started(&parent, prefix.first()).await?;
     let effective = EffectiveConfig::of(&context.store, &started, &prefix).await?;
     let mut config = adjusted(&effective.config, &settings)?;
-    let world = sojourn_tools::WithGoals::as_recorded(world, &started.environment);
+    let world = WithGoals::as_recorded(world, &started.environment);
+    let world = WithGoals::wrap(world, effective.goals.clone(), Vec::new());
     AgentFile::check_task_names(&config.tasks, world.spec())?;
     drop(world);
     if let Some(prompt) = prompt {

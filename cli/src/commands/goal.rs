@@ -1,23 +1,70 @@
-//! `sojourn goal`: what goals in words mean in a world.
+//! `sojourn goal`: what goals in words mean in a world, and goals for a run under way.
 
 use crate::agent_file::AgentFile;
-use crate::args::Goal as Command;
+use crate::args::{Goal as Command, Look};
 use crate::error::{Failure, Kind};
 use crate::goals::{Scout, Understood, meaningless};
 use crate::home::Home;
 use crate::session::Models;
-use crate::{output, table};
+use crate::unattended::asked;
+use crate::{logbook, output, table};
 use anyhow::Result;
 use serde_json::{Value, json};
 use sojourn_synthesis::Survey;
 use sojourn_tools::Condition;
+use std::path::Path;
 use std::process::ExitCode;
 
 /// Carries out a command on goals.
 pub async fn goal(home: &Home, command: Command) -> Result<ExitCode> {
-    let Command::Check { agent: path, goals, look, pull } = command;
-    let mut agent = AgentFile::read(home.environments(), &path, &look.overrides)?;
-    agent.with_goals(&goals);
+    match command {
+        Command::Check { agent, goals, look, pull } => check(home, &agent, &goals, &look, pull).await,
+        Command::Add { run, goal, condition } => add(home, &run, &goal, condition.as_deref()).await,
+        Command::List { run, json } => list(home, &run, json).await,
+    }
+}
+
+/// Asks a run for a goal.
+async fn add(home: &Home, run: &str, text: &str, condition: Option<&str>) -> Result<ExitCode> {
+    let condition: Option<Condition> = condition.map(serde_json::from_str).transpose().map_err(|error| {
+        Failure::new(Kind::Usage, format!("--condition: {error}")).hint(
+            "write it like '{\"at_least\": {\"path\": \"/inventory/wood\", \"value\": 3}}'; `sojourn goal check` prints one",
+        )
+    })?;
+    let store = home.store().await?;
+    let info = logbook::find_run(&store, run).await?;
+    asked::ask_for_goal(&store, &info.id, text, condition.as_ref(), "a person at a terminal").await?;
+    let when = if store.is_live(&info.id)? { "before its next episode" } else { "when it is resumed" };
+    output::note(format!(
+        "run `{}` takes the goal up {when}; `sojourn goal list {}` says what became of it",
+        info.id, info.id
+    ));
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Lists the goals that a run was asked for.
+async fn list(home: &Home, run: &str, json: bool) -> Result<ExitCode> {
+    let store = home.store().await?;
+    let info = logbook::find_run(&store, run).await?;
+    let goals = asked::goals(&store, &info.id).await?;
+    if json {
+        output::json(&goals)?;
+    } else if goals.is_empty() {
+        output::note(format!("nobody gave run `{}` a goal while it was under way", info.id));
+    } else {
+        let mut rows = table::new(["goal", "by", "what became of it"]);
+        for goal in goals {
+            rows.add_row([goal.text, goal.by, goal.outcome.unwrap_or_else(|| "waits".to_owned())]);
+        }
+        table::print(&rows)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Shows by which condition the program will see that goals are reached.
+async fn check(home: &Home, path: &Path, goals: &[String], look: &Look, pull: bool) -> Result<ExitCode> {
+    let mut agent = AgentFile::read(home.environments(), path, &look.overrides)?;
+    agent.with_goals(goals);
     if agent.goals.is_empty() {
         return Err(Failure::new(Kind::Usage, format!("`{}` has no goals", path.display()))
             .hint("say one with `--goal \"open the door\"`, or write `goals = [\"open the door\"]` into it")
@@ -98,7 +145,6 @@ fn by_chance(survey: &Survey, task: &sojourn_tools::TaskSpec) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::path::Path;
 
     #[test]
     fn what_is_printed_for_the_agent_file_can_be_read_back() {

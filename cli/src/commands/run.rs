@@ -14,6 +14,7 @@ use crate::session::{
     LibraryHandle, Models, Plan, RunContext, Session, Watch, drop_soon, new_run, stop_on_ctrl_c,
 };
 use crate::supervisor::{self, Task, Work};
+use crate::unattended::asked::Asked;
 use crate::unattended::told::Telling;
 use crate::unattended::{AgentKey, Heart};
 use crate::{approver, duration, logbook, output, table};
@@ -23,14 +24,14 @@ use resuming::{Wanted, is_budget, more, more_of};
 use serde::Serialize;
 use serde_json::Value;
 use sojourn_controller::Cancel;
-use sojourn_core::{Core, FinishReason, Observer, Outcome, Tools, Totals, now_ms};
+use sojourn_core::{Core, FinishReason, Observer, Outcome, Requests, Tools, Totals, now_ms};
 use sojourn_memory::{EventSeq, RunId};
 use sojourn_service::live::Report;
 use sojourn_service::notify::EventKind;
 use sojourn_tools::Unanswered;
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::ExitCode;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 /// Launches an agent or resumes a run, and prints the result.
@@ -148,6 +149,7 @@ fn budgets_of(args: &Run) -> Vec<String> {
 
 /// Carries out a run in this process: resumes `run` if it has a log, else starts it.
 async fn carry_out(home: Home, args: &Run, run: Option<RunId>) -> Result<ExitCode> {
+    let begun_ms = now_ms();
     let mut agent = AgentFile::read(home.environments(), &args.agent, &args.overrides)?;
     apply(&mut agent, args);
     agent.with_goals(&args.goals);
@@ -167,19 +169,30 @@ async fn carry_out(home: Home, args: &Run, run: Option<RunId>) -> Result<ExitCod
         None => None,
     };
     let run = run.unwrap_or_else(new_run);
-    // Where the agent plays first, there may be nothing to ask for long, or ever.
-    let mut models = if environment.spec().play {
-        Models::load_when_asked(&agent, args.pull).await?
-    } else {
-        Models::load(&agent, args.pull).await?
+    let redactor = agent.redactor();
+    let key = AgentKey::new(&args.agent, &args.overrides);
+    let mut about = Report {
+        agent: redactor.text(&key.agent),
+        environment: environment.spec().name.clone(),
+        model: agent.model.as_deref().map(|model| redactor.text(model)).unwrap_or_default(),
+        since_ms: begun_ms,
+        task: "loading its model".to_owned(),
+        ..Report::default()
     };
+    let heart = Heart::begin(&store, &run, None, about.clone());
+    // Where the agent plays first, there may be nothing to ask for long, or ever.
+    let models = if environment.spec().play {
+        Models::load_when_asked(&agent, args.pull).await
+    } else {
+        Models::load(&agent, args.pull).await
+    };
+    heart.stop().await;
+    let mut models = models?;
     let context = RunContext::open(home, store).await?;
 
     let progress = Progress::new(0, "");
     let cancel = Cancel::new();
     stop_on_ctrl_c(cancel.clone());
-    let redactor = agent.redactor();
-    let key = AgentKey::new(&args.agent, &args.overrides);
     let telling = Telling::begin(&context.home, &context.store, &agent, &key, &run, &redactor);
     let policy = agent.run.tools.as_ref().map(|tools| tools.policy.clone()).unwrap_or_default();
     let mut kept = None;
@@ -210,7 +223,19 @@ async fn carry_out(home: Home, args: &Run, run: Option<RunId>) -> Result<ExitCod
         Some(telling) => telling.observer(progress.clone()),
         None => progress.clone(),
     };
-    let watch = Watch { observer, cancel, redactor: redactor.clone(), by: args.by.clone() };
+    let requests = Asked {
+        store: context.store.clone(),
+        run: run.clone(),
+        controller: Arc::clone(&models.controller),
+        redactor: redactor.clone(),
+        cancel: cancel.clone(),
+        seed: agent.run.seed,
+        progress: progress.clone(),
+        since_ms: begun_ms,
+        nothing: Mutex::default(),
+    };
+    let requests: Option<Arc<dyn Requests>> = Some(Arc::new(requests));
+    let watch = Watch { observer, cancel, redactor: redactor.clone(), by: args.by.clone(), requests };
     let store = context.store.clone();
     let session = if let Some(info) = &resumed {
         context.resume(info, environment, more(args)?, &policy, &models, watch).await?
@@ -258,14 +283,9 @@ async fn carry_out(home: Home, args: &Run, run: Option<RunId>) -> Result<ExitCod
         let tools = output::counted(tools.toolbox.specs().len(), "tool");
         progress.say(&format!("{tools} besides the environment's"));
     }
-    let about = Report {
-        agent: redactor.text(&key.agent),
-        environment: started.environment.name.clone(),
-        model: models.controller.model().name.clone(),
-        since_ms: now_ms(),
-        ..Report::default()
-    };
-    let heart = Heart::begin(&store, &run, progress.clone(), about);
+    about.model.clone_from(&models.controller.model().name);
+    about.since_ms = now_ms();
+    let heart = Heart::begin(&store, &run, Some(progress.clone()), about);
     let result = driver.run(started_ms).await;
     heart.stop().await;
     progress.finish();
@@ -286,7 +306,7 @@ async fn carry_out(home: Home, args: &Run, run: Option<RunId>) -> Result<ExitCod
         anyhow::anyhow!(redactor.text(&error.to_string())).context(
             Failure::new(Kind::Failure, format!("run `{run}` failed")).hint(format!(
                 "the log is kept: `{sojourn} log {run}`; resume it with `{sojourn} run {} --resume {run}`",
-                args.agent.display(),
+                output::shell_word(&args.agent.to_string_lossy()),
                 sojourn = same_program()
             )),
         )
@@ -314,7 +334,8 @@ async fn carry_out(home: Home, args: &Run, run: Option<RunId>) -> Result<ExitCod
 
 /// Prints how to continue, and returns the exit code.
 fn conclude(outcome: &Outcome, run: &RunId, args: &Run) -> ExitCode {
-    let resume = format!("`{} run {} --resume {run}`", same_program(), args.agent.display());
+    let file = output::shell_word(&args.agent.to_string_lossy());
+    let resume = format!("`{} run {file} --resume {run}`", same_program());
     match outcome {
         Outcome::Interrupted => {
             output::note(format!("interrupted; resume with {resume}"));
@@ -497,7 +518,7 @@ fn same_program() -> String {
             words.push(word);
         }
     }
-    words.join(" ")
+    words.iter().map(|word| output::shell_word(word)).collect::<Vec<_>>().join(" ")
 }
 
 #[cfg(test)]

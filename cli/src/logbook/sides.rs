@@ -22,8 +22,10 @@ pub fn patches(first: &Value, second: &Value) -> Vec<String> {
     };
     paths
         .into_iter()
-        .flat_map(|path| {
-            let (before, after) = (side(before.get(path)), side(after.get(path)));
+        .map(|path| (path, side(before.get(path)), side(after.get(path))))
+        // A null and a field that is not there are shown the same.
+        .filter(|(_, before, after)| before != after)
+        .flat_map(|(path, before, after)| {
             [format!("  {path}"), format!("    - {before}"), format!("    + {after}")]
         })
         .collect()

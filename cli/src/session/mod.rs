@@ -6,7 +6,9 @@ mod stop;
 
 pub use plan::{LibraryHandle, Models, Plan, Watch};
 pub use recorded::EffectiveConfig;
-pub use stop::{SAME_REQUEST, Signals, StopSignal, ask_to_stop, drop_soon, stop_on_ctrl_c};
+pub use stop::{
+    SAME_REQUEST, Signals, StopSignal, ask_to_stop, drop_soon, stop_on_ctrl_c, stop_server_on_ctrl_c,
+};
 
 use crate::environments;
 use crate::error::{Failure, Kind};
@@ -115,6 +117,7 @@ impl RunContext {
             redactor: watch.redactor,
         };
         let (driver, started_ms) = Driver::new(started.clone(), deps).await?;
+        let driver = driver.with_requests(watch.requests);
         Ok(Session { run, started, driver, started_ms })
     }
 
@@ -211,6 +214,7 @@ impl RunContext {
             redactor: watch.redactor,
         };
         let (driver, started_ms) = Driver::new(started.clone(), deps).await?;
+        let driver = driver.with_requests(watch.requests);
         Ok(Session { run: info.id.clone(), started, driver, started_ms })
     }
 

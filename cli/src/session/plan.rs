@@ -5,7 +5,7 @@ use crate::models::{self, Loading};
 use crate::vectors::Vectors;
 use anyhow::Result;
 use sojourn_controller::{Cancel, Controller, Embedder};
-use sojourn_core::{Observer, Redactor, ReflexSource, RunConfig, Tools};
+use sojourn_core::{Observer, Redactor, ReflexSource, Requests, RunConfig, Tools};
 use sojourn_memory::RunId;
 use sojourn_skills::{Library, LibraryState};
 use std::sync::Arc;
@@ -43,12 +43,14 @@ pub struct Watch {
     pub redactor: Redactor,
     /// Who starts or resumes the run, for its log; `None` for a person at a terminal.
     pub by: Option<String>,
+    /// What people ask of the run while it goes on; `None` where nobody can.
+    pub requests: Option<Arc<dyn Requests>>,
 }
 
 impl Watch {
     /// A watch for runs without secrets.
     pub fn unguarded(observer: Arc<dyn Observer>, cancel: Cancel) -> Self {
-        Self { observer, cancel, redactor: Redactor::default(), by: None }
+        Self { observer, cancel, redactor: Redactor::default(), by: None, requests: None }
     }
 }
 

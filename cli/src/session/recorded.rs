@@ -7,7 +7,7 @@ use anyhow::Result;
 use sojourn_controller::ModelInfo;
 use sojourn_core::{ControlRecord, LOG_VERSION, LogRecord, RecordKind, RunConfig, Started};
 use sojourn_memory::{EventSeq, Record, RunInfo, Store};
-use sojourn_tools::{EnvironmentSpec, PolicyFile};
+use sojourn_tools::{EnvironmentSpec, PolicyFile, TaskSpec};
 
 impl RunContext {
     /// The first record of a run.
@@ -71,6 +71,8 @@ pub struct EffectiveConfig {
     pub forked: bool,
     /// The policies that hold, the one that the run was started with first.
     pub policies: Vec<PolicyFile>,
+    /// The tasks of the goals that people added while the run was under way.
+    pub goals: Vec<TaskSpec>,
 }
 
 impl EffectiveConfig {
@@ -91,8 +93,9 @@ impl EffectiveConfig {
             model: started.model.clone(),
             forked: false,
             policies: policy(&started.config).into_iter().collect(),
+            goals: Vec::new(),
         };
-        let changing = [RecordKind::Forked, RecordKind::Resumed];
+        let changing = [RecordKind::Forked, RecordKind::Resumed, RecordKind::GoalAdded];
         for record in records.iter().filter(|record| changing.iter().any(|kind| kind.is(record))) {
             let LogRecord::ControlRecord(control) = LogRecord::require(store, record).await? else {
                 continue;
@@ -109,6 +112,10 @@ impl EffectiveConfig {
                     }
                 }
                 ControlRecord::Resumed { policy, .. } => now.policies.extend(policy.map(|policy| *policy)),
+                ControlRecord::GoalAdded { task, only, .. } => {
+                    now.config.allow_tasks(&only);
+                    now.goals.push(task);
+                }
                 _ => {}
             }
         }

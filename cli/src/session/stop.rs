@@ -31,6 +31,15 @@ pub async fn drop_soon(used: impl Send + 'static) {
 /// `kill`, if that comes [`SAME_REQUEST`] later, or after [`STOP_TIMEOUT`]. Signals have a thread of their own, because all
 /// others may be busy.
 pub fn stop_on_ctrl_c(cancel: Cancel) {
+    stop_saying(cancel, "stopping after the step under way; press Ctrl-C again to stop at once");
+}
+
+/// As [`stop_on_ctrl_c`], for a server, which has no steps.
+pub fn stop_server_on_ctrl_c(cancel: Cancel) {
+    stop_saying(cancel, "stopping; press Ctrl-C again to stop at once");
+}
+
+fn stop_saying(cancel: Cancel, note: &'static str) {
     let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return };
     let signals = {
         let _entered = runtime.enter();
@@ -40,7 +49,7 @@ pub fn stop_on_ctrl_c(cancel: Cancel) {
     let watch = move || {
         runtime.block_on(async {
             signals.recv().await;
-            crate::output::note("stopping after the step under way; press Ctrl-C again to stop at once");
+            crate::output::note(note);
             cancel.cancel();
             let again = async {
                 tokio::time::sleep(SAME_REQUEST).await;

@@ -22,8 +22,8 @@ pub struct Heart {
 }
 
 impl Heart {
-    /// Begins to report. `about` names agent file, environment and model.
-    pub fn begin(store: &Store, run: &RunId, progress: Arc<Progress>, about: Report) -> Self {
+    /// Begins to report. `about` names agent file, environment and model, and without `progress` says what the process does.
+    pub fn begin(store: &Store, run: &RunId, progress: Option<Arc<Progress>>, about: Report) -> Self {
         let beating = tokio::spawn(beat(store.clone(), run.clone(), progress, about));
         Self { store: store.clone(), run: run.clone(), beating }
     }
@@ -37,10 +37,10 @@ impl Heart {
     }
 }
 
-async fn beat(store: Store, run: RunId, progress: Arc<Progress>, about: Report) {
+async fn beat(store: Store, run: RunId, progress: Option<Arc<Progress>>, about: Report) {
     let mut samples: VecDeque<(Instant, u64)> = VecDeque::new();
     loop {
-        let report = {
+        let report = if let Some(progress) = &progress {
             let stats = progress.stats();
             let now = Instant::now();
             while samples.len() > 1 && samples.front().is_some_and(|(at, _)| now.duration_since(*at) > WINDOW)
@@ -61,6 +61,8 @@ async fn beat(store: Store, run: RunId, progress: Arc<Progress>, about: Report) 
                 task: progress::busy_with(&stats),
                 ..about.clone()
             }
+        } else {
+            about.clone()
         };
         let report = serde_json::to_value(report).unwrap_or_default();
         let beat = Heartbeat { run: run.clone(), process: std::process::id(), at_ms: now_ms(), report };

@@ -101,15 +101,23 @@ impl Groups {
         self.all.len()
     }
 
-    pub(super) fn within(&self, first: u64, last: u64, levels: RangeInclusive<u8>, end: u64) -> Vec<Group> {
+    /// The first `limit` groups that begin within `first..=last`, and the number of all of them.
+    pub(super) fn within(
+        &self,
+        first: u64,
+        last: u64,
+        levels: RangeInclusive<u8>,
+        end: u64,
+        limit: usize,
+    ) -> (Vec<Group>, usize) {
         let wanted =
             |group: &&Group| group.first >= first && group.first <= last && levels.contains(&group.level);
-        let mut found: Vec<Group> = self.all.iter().filter(wanted).cloned().collect();
-        for group in &mut found {
-            group.last = group.last.min(end);
-        }
+        // A long run has many: only those of the page are copied.
+        let mut found: Vec<&Group> = self.all.iter().filter(wanted).collect();
         found.sort_by_key(|group| (group.first, group.level));
-        found
+        let total = found.len();
+        let cut = |group: &&Group| Group { last: group.last.min(end), ..(*group).clone() };
+        (found.iter().take(limit).map(cut).collect(), total)
     }
 
     pub(super) fn episode_at(&self, seq: u64, end: u64) -> Option<Group> {

@@ -149,7 +149,18 @@ impl Outline {
 
     /// The groups that begin within `first..=last`, ordered so that a group stands before those in it.
     pub fn groups(&self, first: u64, last: u64, levels: std::ops::RangeInclusive<u8>) -> Vec<Group> {
-        self.groups.within(first, last, levels, self.len())
+        self.groups.within(first, last, levels, self.len(), usize::MAX).0
+    }
+
+    /// The first `limit` of them, and the number of all of them.
+    pub fn groups_page(
+        &self,
+        first: u64,
+        last: u64,
+        levels: std::ops::RangeInclusive<u8>,
+        limit: usize,
+    ) -> (Vec<Group>, usize) {
+        self.groups.within(first, last, levels, self.len(), limit)
     }
 
     /// Number of groups of all levels.

@@ -3,8 +3,8 @@
 use serde_json::{Map, json};
 use sojourn_memory::{
     ApprovalId, ApprovalState, Arguments, AskedCall, Due, Error, EventSeq, JobState, LogCollection, Memories,
-    MemoryKind, Missed, NewApproval, NewMemory, NewMessage, NewRun, NewSchedule, OnTimeout, Overlap,
-    PendingApproval, RunId, Schedule, Store, Tenant, Timing, Work,
+    MemoryKind, Missed, NewApproval, NewMemory, NewMessage, NewRequest, NewRun, NewSchedule, OnTimeout,
+    Overlap, PendingApproval, RequestKind, RunId, Schedule, Store, Tenant, Timing, Work,
 };
 
 async fn store() -> (tempfile::TempDir, Store) {
@@ -142,6 +142,40 @@ async fn a_question_is_answered_once_and_by_its_whole_name() {
     for bad in ["", "17", "a-", "ax-1", &"a1-".repeat(100)] {
         assert!(bad.parse::<sojourn_memory::ApprovalId>().is_err(), "{bad}");
     }
+}
+
+#[tokio::test]
+async fn a_request_to_a_run_is_settled_once_and_no_run_is_asked_without_end() {
+    let (_home, store) = store().await;
+    let asked = |of: &str, what, body| NewRequest {
+        run: run(of),
+        what,
+        body,
+        by: "a person".to_owned(),
+        asked_ms: 1,
+    };
+    let goal = |text: &str| asked("a", RequestKind::Goal, json!(text));
+    let first = store.request(&goal("light the lamp")).await.unwrap().unwrap();
+    store.request(&asked("a", RequestKind::Pause, json!(null))).await.unwrap().unwrap();
+    store.request(&asked("b", RequestKind::Goal, json!("open the door"))).await.unwrap().unwrap();
+    let open = store.open_requests(&run("a"), RequestKind::Goal).await.unwrap();
+    assert_eq!((open.len(), open[0].no, &open[0].asked.body), (1, first, &json!("light the lamp")));
+
+    assert!(store.settle_request(first, "taken up", 2).await.unwrap());
+    assert!(!store.settle_request(first, "refused", 3).await.unwrap());
+    assert!(store.open_requests(&run("a"), RequestKind::Goal).await.unwrap().is_empty());
+    let all = store.requests(&run("a"), RequestKind::Goal, 10).await.unwrap();
+    assert_eq!(all[0].outcome.as_deref(), Some("taken up"));
+
+    let mut kept = 0;
+    while store.request(&goal("again")).await.unwrap().is_some() {
+        kept += 1;
+        assert!(kept < 1000);
+    }
+    assert!(
+        store.request(&asked("b", RequestKind::Goal, json!("a"))).await.unwrap().is_some(),
+        "another run"
+    );
 }
 
 #[tokio::test]

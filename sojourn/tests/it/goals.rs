@@ -2,10 +2,12 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
-use crate::support::{endpoint, sojourn};
+use crate::support::{command, endpoint, sojourn};
+use rustix::process::Signal;
 use serde_json::Value;
+use sojourn_testkit::{Running, send_signal, until};
 use std::path::Path;
-use std::process::Output;
+use std::process::{Output, Stdio};
 
 /// An agent in the example's text adventure, whose model is a script; `more` comes before the tables of its file.
 fn cellar(more: &str) -> tempfile::TempDir {
@@ -76,6 +78,35 @@ fn a_goal_of_the_user_is_learned_and_its_run_replays_without_the_world() {
 
     std::fs::remove_file(place.path().join("agent.toml")).unwrap();
     let verified = sojourn(place.path(), &["replay", "latest", "--verify"]);
+    assert!(verified.status.success(), "{}", said(&verified));
+}
+
+#[test]
+fn a_goal_that_comes_while_the_run_is_under_way_is_learned_and_replays_exactly() {
+    let place = cellar("discover = { tasks = 1 }");
+    let place = place.path();
+    let run = ["run", "agent.toml", "--time", "5m", "--set", "run.episode_steps=30"];
+    let mut run = Running::start(command(place, &run).stdout(Stdio::null()).stderr(Stdio::null()));
+    let records = || document(&sojourn(place, &["runs", "--json"]))[0]["records"].as_u64().unwrap_or(0);
+    until("the run has records", || place.join("home/sojourn.db").exists() && records() > 10);
+    let lit = r#"{"equals": {"path": "/lit", "value": true}}"#;
+    let wrong = sojourn(place, &["goal", "add", "latest", "light the lamp", "--condition", "{}"]);
+    assert_eq!(wrong.status.code(), Some(2), "{}", said(&wrong));
+    let add = sojourn(place, &["goal", "add", "latest", "light the lamp", "--condition", lit]);
+    assert!(add.status.success() && said(&add).contains("before its next episode"), "{}", said(&add));
+    let goals = || document(&sojourn(place, &["goal", "list", "latest", "--json"]));
+    until("the goal is taken up", || goals()[0]["outcome"].is_string());
+    assert_eq!(goals()[0]["outcome"], "taken up as `light_the_lamp`: reached when /lit is true");
+    let skills = || String::from_utf8_lossy(&sojourn(place, &["skills", "list"]).stdout).into_owned();
+    until("its skill is learned", || skills().contains("light_the_lamp"));
+    send_signal(run.id(), Signal::INT);
+    run.wait().unwrap();
+
+    let log = sojourn(place, &["log", "latest", "--kind", "goal_added"]);
+    let log = String::from_utf8_lossy(&log.stdout).into_owned();
+    assert!(log.contains("a person at a terminal adds the goal \"light the lamp\""), "{log}");
+    std::fs::remove_file(place.join("agent.toml")).unwrap();
+    let verified = sojourn(place, &["replay", "latest", "--verify"]);
     assert!(verified.status.success(), "{}", said(&verified));
 }
 

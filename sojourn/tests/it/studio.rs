@@ -401,10 +401,77 @@ fn a_run_is_started_paused_and_resumed_from_the_page_and_its_log_says_by_whom() 
     let twice = resume();
     assert!(twice.status == 409 && twice.body.contains("runs `"), "{}", twice.body);
     until("it goes on again", || records() > before + 5);
+
+    // A goal is taken up before the next episode.
+    let ask = |body: Value| studio.post(&format!("/api/runs/{run}/goals"), &body);
+    assert_eq!(ask(json!({"goal": " "})).status, 409);
+    assert_eq!(ask(json!({"goal": "have wood", "condition": {"equal": 3}})).status, 409);
+    assert_eq!(ask(json!({"goal": "collect_drink"})).status, 200);
+    let three = json!({"at_least": {"path": "/inventory/wood", "value": {"literal": 3.0}}});
+    assert_eq!(ask(json!({"goal": "have three pieces of wood", "condition": three})).status, 200);
+    let goals = || of_run("/goals")["goals"].clone();
+    until("both goals are taken up", || {
+        goals().as_array().unwrap().iter().all(|goal| goal["outcome"].is_string())
+    });
+    let outcomes: Vec<Value> =
+        goals().as_array().unwrap().iter().map(|goal| goal["outcome"].clone()).collect();
+    assert!(
+        outcomes[0].as_str().unwrap().starts_with("taken up as `have_three_pieces_of_wood`: "),
+        "{outcomes:?}"
+    );
+    assert!(outcomes[1].as_str().unwrap().starts_with("taken up as `collect_drink`: "), "{outcomes:?}");
+    let before = records();
+    until("it goes on with them", || records() > before + 5);
     paused();
-    let resumed = of_run("/records?kinds=resumed");
-    assert_eq!(resumed["records"][0]["line"], "resumed by a person in the studio");
+
+    let lines = |kind: &str| -> Vec<String> {
+        let found = of_run(&format!("/records?kinds={kind}"));
+        let lines = found["records"].as_array().unwrap().iter();
+        lines.map(|row| row["line"].as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!(lines("resumed"), ["resumed by a person in the studio"]);
+    assert_eq!(lines("paused"), ["paused by a person in the studio"; 2]);
+    let added = lines("goal_added");
+    assert!(added[0].starts_with("a person in the studio adds the goal \"collect_drink\""), "{added:?}");
+    assert_eq!(added.len(), 2);
     assert_eq!(place.json(&["replay", &run, "--verify"])["matched"], true);
+    // A fork knows them too.
+    let last = records();
+    let wanted = json!({"at": last, "settings": ["run.episode_steps=50"]});
+    let fork =
+        studio.post(&format!("/api/runs/{run}/fork"), &wanted).json()["run"].as_str().unwrap().to_owned();
+    let forked = studio.get(&format!("/api/runs/{fork}/records/{}", last + 1)).json();
+    let tasks = &forked["payload"]["changes"]["config"]["tasks"];
+    assert_eq!(*tasks, json!(["collect_drink", "have_three_pieces_of_wood"]));
+}
+
+#[tokio::test]
+async fn a_skill_is_run_in_a_fresh_world_and_watched() {
+    let place = with_two_versions().await;
+    let studio = Studio::start(place.path());
+    let run = |body: Value| studio.post("/api/skills/collect_wood/run", &body);
+    let tried = run(json!({"args": {"n": 1}, "seed": 3})).json();
+    assert_eq!(
+        (&tried["result"]["verified"], &tried["call"]["args"]["n"]),
+        (&json!(true), &json!(1)),
+        "{tried}"
+    );
+    let moments = tried["moments"].as_array().unwrap();
+    assert_eq!(moments.len() as u64, tried["result"]["steps"].as_u64().unwrap() + 1);
+    assert_eq!((&moments[0]["action"], &moments[1]["step"]), (&json!(""), &json!(1)));
+    let views = [&moments[0], &moments[moments.len() - 1]].map(|moment| moment["view"].as_str().unwrap());
+    assert!(views[0].contains("inventory: nothing") && views[1].contains("1 wood"), "{views:?}");
+    // The same as the command says.
+    let told = place.json(&["skills", "run", "collect_wood", "--args", r#"{"n": 1}"#, "--seed", "3"]);
+    assert_eq!(told["result"], tried["result"]);
+    for (body, part) in
+        [(json!({"args": {"m": 1}}), "m"), (json!({"agent": "/etc/hostname"}), "no agent named")]
+    {
+        let refused = run(body);
+        assert!(refused.status == 409 && refused.body.contains(part), "{}", refused.body);
+    }
+    assert_eq!(run(json!({"steps": 0})).json()["result"]["steps"], 0);
+    assert_eq!(studio.post("/api/skills/nothing/run", &json!({})).status, 409);
 }
 
 #[test]
@@ -468,6 +535,23 @@ fn a_live_run_is_followed_and_stopped() {
     assert_eq!(studio.post(&format!("/api/runs/{id}/stop"), &json!({})).status, 200);
     run.wait().unwrap();
     assert_eq!(place.json(&["runs"])[0]["status"], "paused");
+}
+
+#[test]
+fn a_fork_is_compared_without_its_marker_and_made_again_without_its_parents_records() {
+    let place = with_golden_run();
+    let parent = place.json(&["runs"])[0]["run"].as_str().unwrap().to_owned();
+    let fork = place.text(&["fork", &parent, "--at", "60", "--no-run"]).trim().to_owned();
+    let told = place.text(&["diff", &parent, &fork]);
+    assert!(
+        told.contains("the first record that differs is 61:") && told.contains("+ the run has ended"),
+        "{told}"
+    );
+    assert!(!told.contains("forked"), "{told}");
+    let rebuilt = place.json(&["replay", &fork, "--rebuild"]);
+    assert_eq!((&rebuilt["equal"], &rebuilt["copied_until"]), (&json!(true), &json!(60)), "{rebuilt}");
+    let told = place.text(&["replay", &fork, "--rebuild"]);
+    assert!(told.starts_with("records 1 to 60 are another run's"), "{told}");
 }
 
 #[test]

@@ -3,12 +3,12 @@
 use super::memories::{missing, parsed};
 use super::{Answer, Shared, body};
 use crate::json::answer;
-use crate::{NewFork, NewStart, WantedMore};
+use crate::{NewFork, NewStart, SkillTry, WantedMore};
 use axum::body::Bytes;
 use axum::extract::Path;
 use axum::http::HeaderMap;
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Map, Value, json};
 use sojourn_memory::EventSeq;
 
 /// `POST /runs/{run}/stop`
@@ -150,4 +150,45 @@ pub async fn roll_back(state: Shared, Path(name): Path<String>, headers: HeaderM
     let RollBack { to } = body(&bytes)?;
     state.studio.commands.roll_back(&name, to).await?;
     answer(&headers, &json!({"name": name, "active": to}))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Goal {
+    goal: String,
+    condition: Option<Value>,
+}
+
+/// `POST /runs/{run}/goals`
+pub async fn add_goal(state: Shared, Path(run): Path<String>, headers: HeaderMap, bytes: Bytes) -> Answer {
+    let Goal { goal, condition } = body(&bytes)?;
+    let info = state.studio.store.run(&run).await?;
+    state.studio.commands.add_goal(&info.id, &goal, condition.as_ref()).await?;
+    answer(&headers, &json!({"run": info.id, "goal": goal}))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Try {
+    #[serde(default)]
+    args: Map<String, Value>,
+    #[serde(default = "one")]
+    seed: u64,
+    #[serde(default = "five_hundred")]
+    steps: u32,
+    agent: Option<String>,
+}
+
+fn one() -> u64 {
+    1
+}
+
+fn five_hundred() -> u32 {
+    500
+}
+
+/// `POST /skills/{name}/run`
+pub async fn try_skill(state: Shared, Path(name): Path<String>, headers: HeaderMap, bytes: Bytes) -> Answer {
+    let Try { args, seed, steps, agent } = body(&bytes)?;
+    answer(&headers, &state.studio.commands.try_skill(&name, SkillTry { args, seed, steps, agent }).await?)
 }

@@ -8,9 +8,10 @@ use crate::rows::{frames as film, rows};
 use axum::extract::Path;
 use axum::http::{HeaderMap, Uri, header};
 use axum::response::IntoResponse as _;
+use serde::Serialize;
 use serde_json::{Value, json};
 use sojourn_core::{LogRecord, RecordKind};
-use sojourn_logbook::{Entry, Exchange, Reading, folded, size, whole};
+use sojourn_logbook::{Entry, Exchange, Frame, Group, Reading, folded, size, whole};
 use sojourn_memory::{BlobId, EventSeq, Record, RecordQuery, RunInfo, Store};
 use sojourn_tools::media::recognised;
 use std::time::{Duration, Instant};
@@ -33,10 +34,23 @@ pub async fn groups(state: Shared, Path(run): Path<String>, headers: HeaderMap, 
     let info = state.studio.store.run(&run).await?;
     let watched = state.outlines.current(&state.studio.store, &info).await?;
     let outline = watched.outline();
-    let mut groups = outline.groups(first, last, levels);
-    let total = groups.len();
-    groups.truncate(limit);
-    answer(&headers, &json!({"read": outline.len(), "total": total, "groups": groups}))
+    let (groups, total) = outline.groups_page(first, last, levels, limit);
+    answer(&headers, &GroupPage { read: outline.len(), total, groups })
+}
+
+/// Groups as they are sent. A tree of JSON of them would take ten times their size.
+#[derive(Serialize)]
+struct GroupPage {
+    read: u64,
+    total: usize,
+    groups: Vec<Group>,
+}
+
+/// Frames as they are sent, for the same reason without a tree of JSON.
+#[derive(Serialize)]
+struct FramePage {
+    frames: Vec<Frame>,
+    state: Value,
 }
 
 /// `GET /runs/{run}/buckets`
@@ -243,5 +257,5 @@ pub async fn frames(state: Shared, Path(run): Path<String>, headers: HeaderMap, 
     }
     let watched = state.outlines.current(store, &info).await?;
     let (frames, at_end) = film(store, &info, &state.studio.environments, &watched, (from, to)).await?;
-    answer(&headers, &json!({"frames": frames, "state": at_end}))
+    answer(&headers, &FramePage { frames, state: at_end })
 }

@@ -12,6 +12,9 @@ use sojourn_core::RecordKind;
 use sojourn_logbook::{ran, standing};
 use sojourn_memory::{EventSeq, RecordQuery, RunInfo};
 
+/// The largest number of a world's tasks that are offered as goals.
+const MOST_TASKS: usize = 200;
+
 /// A run as the list has it.
 #[derive(Serialize)]
 struct Listed<'a> {
@@ -129,4 +132,21 @@ pub async fn series(state: Shared, Path(run): Path<String>, headers: HeaderMap) 
             "tasks": outline.tasks(),
         }),
     )
+}
+
+/// `GET /runs/{run}/goals`: the goals that the run was asked for, and the tasks of its world.
+pub async fn goals(state: Shared, Path(run): Path<String>, headers: HeaderMap) -> Answer {
+    let store = &state.studio.store;
+    let info = store.run(&run).await?;
+    let asked = state.studio.commands.goals(&info.id).await?;
+    let first = RecordQuery::from(EventSeq(1)).to(EventSeq(1));
+    let started = store.records(&info.id, &first).await.unwrap_or_default();
+    let tasks = started.first().and_then(|record| record.payload.pointer("/environment/tasks")?.as_array());
+    let tasks: Vec<_> = tasks
+        .into_iter()
+        .flatten()
+        .take(MOST_TASKS)
+        .map(|task| json!({"name": task.get("name"), "description": task.get("description")}))
+        .collect();
+    answer(&headers, &json!({"goals": asked, "tasks": tasks}))
 }

@@ -75,6 +75,7 @@ fn row(
         "deaths": usage.deaths,
         "mean_steps": usage.mean_steps(),
         "failing": failing,
+        "last_error": usage.last_error,
         "trial": entry.report.as_ref().map(|report| (report.passes(), report.worlds.len())),
     }))
 }

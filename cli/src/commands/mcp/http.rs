@@ -29,7 +29,7 @@ pub(super) async fn serve(server: Server, place: Endpoint) -> Result<()> {
         .with_context(|| format!("cannot listen on {}", place.address))?;
     output::note(format!("serving at http://{}{}", listener.local_addr()?, serve::PATH));
     let cancel = Cancel::new();
-    session::stop_on_ctrl_c(cancel.clone());
+    session::stop_server_on_ctrl_c(cancel.clone());
     let door = ServerAccess { token, hosts: place.hosts };
     Ok(serve::serve(server, listener, door, async move { cancel.cancelled().await }).await?)
 }

@@ -25,7 +25,14 @@ fn lines(memory: &Memory) -> Vec<(&'static str, String)> {
         ("importance", format!("{} of 10", memory.importance)),
         ("happened", duration::date(memory.event_time_ms)),
         ("from", origin(memory)),
-        ("credit", format!("{} times helpful, {} times harmful", memory.helpful, memory.harmful)),
+        (
+            "credit",
+            format!(
+                "{} helpful, {} harmful",
+                output::counted(memory.helpful, "time"),
+                output::counted(memory.harmful, "time")
+            ),
+        ),
     ];
     let mut add = |name, value: Option<String>| lines.extend(value.map(|value| (name, value)));
     add("environment", memory.environment.clone());

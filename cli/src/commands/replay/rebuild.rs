@@ -8,7 +8,7 @@ use crate::scratch::Scratch;
 use anyhow::{Context as _, Result};
 use serde_json::json;
 use sojourn_core::{Effect, LogRecord, Noted, Provenance};
-use sojourn_memory::{Memories, Memory, RecordQuery, RunInfo, Store, Tenant, Tick};
+use sojourn_memory::{EventSeq, Memories, Memory, RecordQuery, RunInfo, Store, Tenant, Tick};
 use sojourn_skills::LibraryState;
 use std::collections::BTreeMap;
 use std::process::ExitCode;
@@ -19,6 +19,8 @@ struct Comparison {
     skills: usize,
     memories: usize,
     differences: Vec<String>,
+    /// The last record that another run or another home wrote.
+    copied: Option<EventSeq>,
 }
 
 /// Rebuilds the skills and the memories of a run in a temporary store.
@@ -56,11 +58,14 @@ pub async fn rebuild(home: &Home, store: &Store, info: &RunInfo, as_json: bool) 
             _ => {}
         }
     }
-    let mut comparison = Comparison::default();
-    let again = of_run(&memories, &tenant, info).await?;
+    // What another run or another home recorded is not this run's: of it, nothing is in this home under this run's name.
+    let copied = info.parent.as_ref().map(|(_, seq)| *seq).max(store.imported_until(&info.id).await?);
+    let mut comparison = Comparison { copied, ..Comparison::default() };
+    let mut again = of_run(&memories, &tenant, info).await?;
+    again.retain(|_, memory| copied.is_none_or(|last| memory.seq > last));
     let kept = of_run(&Memories::new(store.clone()), &tenant, info).await?;
     comparison.compare_memories(&again, &kept);
-    if let Some(library) = &library {
+    if let Some(library) = library.as_ref().filter(|_| copied.is_none()) {
         let own = home.read_library().await?;
         let empty = LibraryState::default();
         let kept = own.as_ref().map_or(&empty, |own| own.state());
@@ -148,7 +153,7 @@ impl Comparison {
     }
 
     fn tell(&self, info: &RunInfo, as_json: bool) -> Result<ExitCode> {
-        let Self { skills, memories, differences } = self;
+        let Self { skills, memories, differences, copied } = self;
         if as_json {
             output::json(&json!({
                 "run": info.id,
@@ -156,15 +161,24 @@ impl Comparison {
                 "skills": skills,
                 "memories": memories,
                 "differences": differences,
+                "copied_until": copied,
             }))?;
         } else {
+            if let Some(last) = copied {
+                output::line(format!(
+                    "records 1 to {last} are another run's or another home's: only memories of the records after them are compared. The \
+                     skills of such a run stay in its log."
+                ))?;
+            }
             differences.iter().try_for_each(output::line)?;
             let verdict = match differences.len() {
                 0 => "all are as the home has them".to_owned(),
                 count => format!("{count} differ"),
             };
             output::line(format!(
-                "{skills} skills and {memories} memories made again from the log: {verdict}"
+                "{} and {} made again from the log: {verdict}",
+                output::counted(*skills, "skill"),
+                output::counted(*memories, "memory")
             ))?;
         }
         Ok(if differences.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(Kind::Failure as u8) })

@@ -3,7 +3,7 @@
 use crate::agent_file;
 use crate::args::Run;
 use crate::error::{Failure, Kind};
-use crate::logbook;
+use crate::{logbook, output};
 use anyhow::Result;
 use sojourn_core::{Budgets, Effect, FinishReason, LogRecord, RecordKind};
 use sojourn_memory::{RecordQuery, RunInfo, RunStatus, Store};
@@ -83,7 +83,7 @@ impl Wanted<'_> {
 
     /// Why a run is over, and what can be done.
     async fn finished(&self, store: &Store, run: &RunInfo) -> Result<(String, String)> {
-        let (id, file) = (&run.id, self.args.agent.display());
+        let (id, file) = (&run.id, output::shell_word(&self.args.agent.to_string_lossy()));
         let reason = finish_reason(store, run).await?;
         let why =
             reason.as_ref().map(|reason| format!(" ({})", logbook::reason_line(reason))).unwrap_or_default();

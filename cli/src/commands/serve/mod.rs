@@ -106,7 +106,7 @@ async fn work(args: Serve, token: String) -> Result<()> {
         args.token_env
     ));
     let cancel = Cancel::new();
-    session::stop_on_ctrl_c(cancel.clone());
+    session::stop_server_on_ctrl_c(cancel.clone());
     let stopped = async move { cancel.cancelled().await };
     Ok(http_server::serve(listener, router, stopped).await?)
 }

@@ -78,9 +78,10 @@ fn is_control(record: &Record) -> bool {
     record.kind.parse().is_ok_and(RecordKind::is_control)
 }
 
-/// The records without pictures of the world: a process that dies may lose one, and nobody draws a recorded world.
+/// The records without pictures of the world and pauses: a process that dies may lose a picture, and nobody draws a recorded world or
+/// pauses this run.
 fn without_frames(records: &[Record]) -> Vec<Record> {
-    without(|record| RecordKind::FrameTaken.is(record), records)
+    without(|record| RecordKind::FrameTaken.is(record) || RecordKind::Paused.is(record), records)
 }
 
 /// The records without pictures and those of resumes, and the number of resumes.

@@ -38,17 +38,16 @@ pub async fn simulate_crash(home: Home, args: SimulateCrash) -> Result<ExitCode>
     let original = RunContext::open(home.clone(), home.store().await?).await?;
     let info = logbook::find_run(&original.store, &args.run).await?;
     let source = original.store.records(&info.id, &RecordQuery::all()).await?;
-    if let Some(record) =
-        source.iter().find(|record| RecordKind::Resumed.is(record) || RecordKind::Forked.is(record))
-    {
+    let from_outside = [RecordKind::Resumed, RecordKind::Forked, RecordKind::GoalAdded];
+    if let Some(record) = source.iter().find(|record| from_outside.iter().any(|kind| kind.is(record))) {
         return Err(Failure::new(
             Kind::Usage,
             format!(
-                "run `{}` was resumed or forked at record {}: it cannot be replayed with crashes",
+                "run `{}` was resumed, forked or given a goal at record {}: it cannot be replayed with crashes",
                 info.id, record.seq
             ),
         )
-        .hint("choose a run that was neither resumed nor forked")
+        .hint("choose a run that nobody resumed, forked or gave a goal")
         .into());
     }
     let kills = records_to_kill_after(&original, &info, &source, &args).await?;

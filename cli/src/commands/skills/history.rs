@@ -55,7 +55,12 @@ pub async fn history(home: &Home, name: &str, json: bool) -> Result<()> {
 /// Adds a row for the uses since the last row.
 fn used(table: &mut comfy_table::Table, uses: &mut u32, succeeded: &mut u32) {
     if *uses > 0 {
-        table.add_row(["", "", &format!("used {uses} times, {succeeded} succeeded"), ""]);
+        table.add_row([
+            "",
+            "",
+            &format!("used {}, {succeeded} succeeded", output::counted(*uses, "time")),
+            "",
+        ]);
     }
     (*uses, *succeeded) = (0, 0);
 }

@@ -7,10 +7,11 @@ mod exchange;
 mod graph;
 mod history;
 mod list;
-mod run;
+pub mod run;
 mod show;
 mod svg;
 mod test;
+mod watched;
 
 pub use show::{field, heading};
 

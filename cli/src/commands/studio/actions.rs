@@ -9,15 +9,20 @@ use crate::error::{self, Failure, Kind};
 use crate::home::Home;
 use crate::models;
 use crate::session;
+use crate::unattended::asked;
 use anyhow::Result;
 use async_trait::async_trait;
+use serde::Deserialize as _;
+use serde_json::Value;
 use sojourn_memory::{
     EventSeq, Forgotten, Memories, Memory, MemoryId, MemoryKind, PendingApproval, Query, RunId, Tenant,
 };
+use sojourn_service::now_ms;
 use sojourn_studio::{
-    Agent, Approval, ApprovalQuery, Approvals, Commands, Found, MemoryQuery, NewFork, NewStart, Refused,
-    WantedMore,
+    Agent, Approval, ApprovalQuery, Approvals, Commands, Found, GoalRequest, MemoryQuery, NewFork, NewStart,
+    Refused, SkillTry, Tried, WantedMore,
 };
+use sojourn_tools::Condition;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -25,6 +30,9 @@ use std::time::Duration;
 const BY: &str = "a person in the studio";
 /// The longest text of a memory and of instructions, in bytes.
 const LONGEST: usize = 64 << 10;
+
+/// Limit on the steps of a skill that is tried from the page.
+const MOST_STEPS: u32 = 10_000;
 
 /// The commands of a home.
 pub struct OfHome {
@@ -204,7 +212,51 @@ impl Commands for OfHome {
     }
 
     async fn stop(&self, run: &RunId) -> Result<(), Refused> {
-        session::ask_to_stop(self.memories.store(), run).map_err(refused)
+        let store = self.memories.store();
+        // The log of a run says who paused it, which a signal does not.
+        let request = asked::ask_for_pause(store, run, BY).await.map_err(refused)?;
+        let signalled = session::ask_to_stop(store, run);
+        if signalled.is_err() {
+            let settled = store.settle_request(request, "no process ran it", now_ms()).await;
+            settled.map_err(|error| refused(error.into()))?;
+        }
+        signalled.map_err(refused)
+    }
+
+    async fn add_goal(&self, run: &RunId, text: &str, condition: Option<&Value>) -> Result<(), Refused> {
+        let added = async {
+            let condition: Option<Condition> = match condition {
+                None => None,
+                Some(value) => Some(Condition::deserialize(value).map_err(|error| {
+                    Failure::new(Kind::Usage, format!("the condition cannot be read: {error}"))
+                        .hint("`sojourn goal check` prints one")
+                })?),
+            };
+            asked::ask_for_goal(self.memories.store(), run, text, condition.as_ref(), BY).await
+        };
+        added.await.map(drop).map_err(refused)
+    }
+
+    async fn goals(&self, run: &RunId) -> Result<Vec<GoalRequest>, Refused> {
+        asked::goals(self.memories.store(), run).await.map_err(refused)
+    }
+
+    async fn try_skill(&self, name: &str, wanted: SkillTry) -> Result<Tried, Refused> {
+        let tried = async {
+            let SkillTry { args, seed, steps, agent } = wanted;
+            let agent = agent.as_deref().map(|agent| self.agents.find(agent)).transpose()?;
+            let library = skills::state(&self.home).await?;
+            let wanted = skills::run::Wanted {
+                name: name.to_owned(),
+                args,
+                environment: None,
+                agent,
+                seed,
+                steps: steps.min(MOST_STEPS),
+            };
+            Box::pin(skills::run::tried(&self.home, &library, &wanted)).await
+        };
+        tried.await.map_err(refused)
     }
 
     async fn approvals(&self, query: &ApprovalQuery) -> Result<Approvals, Refused> {

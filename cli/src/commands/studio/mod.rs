@@ -40,7 +40,7 @@ pub async fn studio(home: Home, args: StudioArgs) -> Result<()> {
         ));
     }
     let cancel = Cancel::new();
-    session::stop_on_ctrl_c(cancel.clone());
+    session::stop_server_on_ctrl_c(cancel.clone());
     let access = Access::new(&token, address, place.hosts);
     Ok(sojourn_studio::serve(studio, listener, access, async move { cancel.cancelled().await }).await?)
 }

@@ -51,7 +51,7 @@ impl<'a> Writer<'a> {
         let properties: Vec<_> = schema["properties"].as_object().into_iter().flatten().collect();
         self.keys(schema, properties.iter().copied());
         for (key, property) in properties {
-            let path = if name.is_empty() { key.clone() } else { format!("{name}.{key}") };
+            let path = if name.is_empty() { key.clone() } else { format!("{}.{key}", bare(name)) };
             self.inner(&path, property, depth + 1);
         }
     }
@@ -65,9 +65,9 @@ impl<'a> Writer<'a> {
         if schema["properties"].is_object() && !is_small(schema) {
             self.section(path, schema, depth);
         } else if schema["additionalProperties"].is_object() {
-            self.inner(&format!("{path}.NAME"), &schema["additionalProperties"], depth + 1);
+            self.inner(&format!("{}.NAME", bare(path)), &schema["additionalProperties"], depth + 1);
         } else if schema["type"] == "array" {
-            self.inner(&format!("[{path}]"), &schema["items"], depth + 1);
+            self.inner(&format!("[{}]", bare(path)), &schema["items"], depth + 1);
         } else {
             self.alternatives(path, schema, depth);
         }
@@ -93,7 +93,7 @@ impl<'a> Writer<'a> {
                         own.into_iter().chain(behind).flatten().filter(|(name, _)| **name != key).collect();
                     self.keys(resolved, properties.iter().copied());
                     for (key, property) in properties {
-                        self.inner(&format!("{path}.{key}"), property, depth + 1);
+                        self.inner(&format!("{}.{key}", bare(path)), property, depth + 1);
                     }
                 }
                 None if resolved["oneOf"].is_array() => self.alternatives(path, resolved, depth),
@@ -188,4 +188,9 @@ fn constants(schema: &Value) -> Option<Vec<String>> {
 fn tag(schema: &Value) -> Option<(String, String)> {
     let properties = schema["properties"].as_object()?;
     properties.iter().find_map(|(key, property)| Some((key.clone(), property.get("const")?.to_string())))
+}
+
+/// A table's name without the brackets of a table in a list: only the last of a heading is in such brackets.
+fn bare(path: &str) -> String {
+    path.replace(['[', ']'], "")
 }

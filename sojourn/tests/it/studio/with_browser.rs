@@ -151,6 +151,138 @@ async fn a_fork_is_made_and_a_call_is_denied_by_hand() {
     );
 }
 
+/// A home with a run in which the agent lived three times, remembered, decided, and died.
+async fn mortal() -> (Place, String) {
+    let place = place();
+    let store = Store::open(place.path().join("home")).await.unwrap();
+    let run = RunId::new(1_790_000_000_000, 7);
+    let mut at_ms = 1_790_000_000_000;
+    let new = NewRun { created_ms: at_ms, ..NewRun::new(run.clone(), "crafter", "scripted") };
+    let mut writer = store.create_run(new).await.unwrap();
+    let samples = record_samples::records();
+    let sample = |kind: &str| {
+        let found = samples.iter().find(|record| record.kind().as_str() == kind);
+        record_samples::payload(found.unwrap_or_else(|| panic!("{kind}")))
+    };
+    let mut write = async |kind: &str, payload: Value| {
+        at_ms += 1500;
+        writer.append(kind, at_ms, payload, Vec::new()).await.unwrap();
+    };
+    write("started", sample("started")).await;
+    for life in 1..=3 {
+        for kind in [
+            "start_episode",
+            "episode_started",
+            "recall",
+            "recalled",
+            "ask_controller",
+            "controller_answered",
+            "act",
+            "called",
+        ] {
+            write(kind, sample(kind)).await;
+        }
+        let mut last = sample("stepped");
+        last["ended"] = json!({"kind": "died", "cause": format!("killed by zombie {life}")});
+        write("stepped", last).await;
+    }
+    write("finish", sample("finish")).await;
+    writer.close(RunStatus::Finished).await.unwrap();
+    store.close().await;
+    (place, run.to_string())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_page_says_why_it_died_what_it_knew_and_where_another_future_begins() {
+    if find_chromium().is_none() {
+        return skipped("no Chromium is on this machine");
+    }
+    let (place, run) = mortal().await;
+    let studio = Studio::start(place.path());
+    let deaths = studio.get(&format!("/api/runs/{run}/records?only=deaths")).json();
+    let last = deaths["records"].as_array().unwrap().last().unwrap()["seq"].as_u64().unwrap();
+    let Some(browser) = browser(vec![studio.host.clone()]).await else { return };
+    let mut page = browser.page().await.unwrap();
+    page.open(&format!("http://{}/?token={}", studio.host, studio.token)).await.unwrap();
+    page.evaluate(&format!("location.hash = '#/run/{run}'")).await.unwrap();
+    // Why, in one line and without a click.
+    shows(&page, "document.querySelector('.ended-words')?.textContent.includes('died: killed by zombie 3')")
+        .await;
+    press(&mut page, &["w"]).await;
+    shows(&page, "document.querySelector('.ended').open && document.querySelectorAll('.ended-body section').length === 3").await;
+    // What it knew: the memories with reasons, and the request with all that it was shown.
+    shows(&page, "document.querySelector('.ended-body .memories .why')?.textContent.length > 10").await;
+    assert_eq!(page.evaluate("document.documentElement.scrollWidth <= innerWidth").await.unwrap(), true);
+    let click = |words: &str| {
+        format!(
+            "[...document.querySelectorAll('.ended-body button')].find((one) => one.textContent.includes('{words}')).click()"
+        )
+    };
+    page.evaluate(&click("Show that moment")).await.unwrap();
+    shows(&page, &format!("document.querySelector('.moment h2').textContent === 'Record {last}'")).await;
+    shows(&page, "document.querySelector('.ending')?.textContent.includes('killed by zombie 3')").await;
+    shows(
+        &page,
+        "document.querySelector('.ended-words').textContent.includes('the run: the step budget is used up.')",
+    )
+    .await;
+    page.evaluate(&click("Death before")).await.unwrap();
+    shows(&page, "document.querySelector('.ended-words').textContent.includes('killed by zombie 2')").await;
+    shows(&page, "document.querySelector('.ended-words').textContent.includes('death 2 of 3')").await;
+    page.evaluate(&click("All that it was shown")).await.unwrap();
+    shows(&page, "document.querySelector('.mind .part pre')?.textContent === 'What next?'").await;
+    // What if.
+    page.evaluate(&click("Fork before its last decision")).await.unwrap();
+    shows(&page, "document.querySelector('dialog h2')?.textContent.startsWith('Fork after record')").await;
+    page.evaluate("document.querySelector('dialog button[type=button]').click()").await.unwrap();
+
+    // A goal for a run that is not under way waits, and the page says so.
+    page.evaluate("[...document.querySelectorAll('.page-head button')].find((one) => one.textContent.startsWith('Add a goal')).click()")
+        .await
+        .unwrap();
+    shows(&page, "document.querySelector('dialog [name=goal]') !== null").await;
+    page.evaluate("document.querySelector('dialog [name=goal]').value = 'stay <b>alive</b>'; document.querySelector('dialog [type=submit]').click()")
+        .await
+        .unwrap();
+    shows(&page, "document.querySelector('.goals')?.textContent.includes('stay <b>alive</b> waits until the run is resumed')").await;
+
+    // A report has the same answers.
+    place.text(&["report", "latest", "--out", "run.html"]);
+    page.open(&format!("file://{}", place.path().join("run.html").display())).await.unwrap();
+    shows(&page, "document.querySelector('.ended-words')?.textContent.includes('died: killed by zombie 3')")
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_skill_is_watched_in_a_fresh_world_and_the_failing_one_stands_first() {
+    if find_chromium().is_none() {
+        return skipped("no Chromium is on this machine");
+    }
+    let place = super::with_two_versions().await;
+    let studio = Studio::start(place.path());
+    let Some(browser) = browser(vec![studio.host.clone()]).await else { return };
+    let mut page = browser.page().await.unwrap();
+    page.open(&format!("http://{}/?token={}", studio.host, studio.token)).await.unwrap();
+    page.evaluate("location.hash = '#/skills'").await.unwrap();
+    shows(
+        &page,
+        "document.querySelector('.failing li')?.textContent.startsWith('collect_wood ! 2 failures since')",
+    )
+    .await;
+    page.evaluate("location.hash = '#/skills/collect_wood'").await.unwrap();
+    shows(&page, "document.querySelector('.try-form [name=\"arg:n\"]')?.value === '1'").await;
+    page.evaluate("document.querySelector('.try-form [type=submit]').click()").await.unwrap();
+    shows(&page, "document.querySelector('.tried .good')?.textContent.includes('It reached its goal in')")
+        .await;
+    // It plays by itself to the end.
+    shows(&page, "document.querySelector('.tried .view').textContent.includes('1 wood')").await;
+    page.evaluate("document.querySelector('.try-form [name=steps]').value = 0; document.querySelector('.try-form').dispatchEvent(new Event('submit'))")
+        .await
+        .unwrap();
+    shows(&page, "document.querySelector('.tried .problem')?.textContent.includes('did not reach its goal')")
+        .await;
+}
+
 /// axe-core, which looks for what people who cannot see or point would stumble over; `None` where npm cannot fetch it.
 fn axe() -> Option<String> {
     let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
@@ -288,8 +420,20 @@ async fn every_page_shows_the_golden_run_and_obeys_the_keyboard() {
     shows(&page, "document.querySelectorAll('.chart svg path').length >= 3").await;
     page.evaluate("location.hash = '#/memory'").await.unwrap();
     shows(&page, "document.querySelectorAll('.memory-list li a').length > 5").await;
-    page.evaluate("document.querySelector('.memory-list a').click()").await.unwrap();
+    // The map has each memory of the list, and leads to it.
+    shows(&page, "document.querySelectorAll('.map circle').length === document.querySelectorAll('.memory-list li').length").await;
+    shows(
+        &page,
+        "[...document.querySelectorAll('.map text')].some((word) => word.textContent === 'collect_wood')",
+    )
+    .await;
+    page.evaluate(
+        "document.querySelector('.map a').dispatchEvent(new MouseEvent('click', { bubbles: true }))",
+    )
+    .await
+    .unwrap();
     shows(&page, "document.querySelector('.page.memory .history a')?.textContent.includes('record')").await;
+    shows(&page, "document.querySelectorAll('.map .chosen').length === 1").await;
     page.evaluate("location.hash = '#/skills'").await.unwrap();
     shows(&page, "document.querySelector('.empty')?.textContent.includes('no skills yet')").await;
 
@@ -362,7 +506,9 @@ async fn hostile_content_is_shown_as_text_and_does_nothing() {
 #[ignore = "writes the pictures of the book"]
 async fn pictures() {
     let Rich { _place, studio, run, fork, asked } = rich().await;
-    let browser = browser(vec![studio.host.clone()]).await.unwrap();
+    let (deadly, died) = mortal().await;
+    let mortal = Studio::start(deadly.path());
+    let browser = browser(vec![studio.host.clone(), mortal.host.clone()]).await.unwrap();
     let mut page = browser.page().await.unwrap();
     page.resize(1280, 860).await.unwrap();
     page.open(&format!("http://{}/?token={}", studio.host, studio.token)).await.unwrap();
@@ -383,11 +529,20 @@ async fn pictures() {
         shows(&page, shown).await;
         page.settle().await.unwrap();
         let picture = page.screenshot().await.unwrap();
-        assert!(picture.len() < 300_000, "{name} has {} bytes", picture.len());
-        std::fs::write(
-            sojourn_testkit::markdown::root().join(format!("docs/src/images/studio-{name}.png")),
-            picture,
-        )
-        .unwrap();
+        keep(name, &picture);
     }
+    page.open(&format!("http://{}/?token={}", mortal.host, mortal.token)).await.unwrap();
+    page.evaluate(&format!("location.hash = '#/run/{died}'")).await.unwrap();
+    shows(&page, "document.querySelector('.ended-words')?.textContent.includes('killed')").await;
+    press(&mut page, &["w"]).await;
+    shows(&page, "document.querySelectorAll('.ended-body section').length === 3").await;
+    page.settle().await.unwrap();
+    keep("ended", &page.screenshot().await.unwrap());
+}
+
+/// Writes a picture of the book.
+fn keep(name: &str, picture: &[u8]) {
+    assert!(picture.len() < 300_000, "{name} has {} bytes", picture.len());
+    let place = sojourn_testkit::markdown::root().join(format!("docs/src/images/studio-{name}.png"));
+    std::fs::write(place, picture).unwrap();
 }
