@@ -1,15 +1,17 @@
 //! The bytes of a run's log, and their limit. A world or a server that never stops talking ends the run before the disk is full.
 //!
-//! The end is no decision of the core: the run stops between two records, as by an interruption, so that nothing about it has to be
+//! The end is no decision of the core: the run stops before a record, as by an interruption, so that nothing about it has to be
 //! repeated in a replay. What is counted is what the records hold, without the index and the space that the database keeps free.
 
 use crate::config::Budgets;
-use crate::model::{ControlRecord, RecordKind};
+use crate::model::{ControlRecord, Effect, RecordKind};
 use serde_json::Value;
 use std::io;
 
 /// Bytes of a run's log, where `budgets.log_bytes` gives no limit.
 const DEFAULT_LIMIT: u64 = 8 << 30;
+/// Bytes beyond the limit for what was under way when it was reached.
+const UNDER_WAY: u64 = 256 << 20;
 
 /// What the log of a run has used of its budget.
 #[derive(Debug)]
@@ -51,11 +53,16 @@ impl LogBudget {
         }
     }
 
-    /// The limit, if it is reached and a record of this kind has to wait for a larger one. The end of a run, and what says that it
-    /// goes on, are always recorded.
+    /// The limit, if a record of this kind has to wait for a larger one. At the limit nothing new is begun; the results of what is
+    /// under way are recorded, within [`UNDER_WAY`]. The end of a run, and what says that it goes on, always are.
     pub fn exceeded_by(&self, kind: RecordKind) -> Option<u64> {
-        let always = matches!(kind, RecordKind::Finish | RecordKind::Resumed | RecordKind::Forked);
-        (self.used >= self.limit && !always).then_some(self.limit)
+        let room = match kind {
+            RecordKind::Finish | RecordKind::Resumed | RecordKind::Forked => return None,
+            RecordKind::ToolDecision | RecordKind::ToolsChanged => 0,
+            _ if Effect::KINDS.contains(&kind) => 0,
+            _ => UNDER_WAY,
+        };
+        (self.used >= self.limit.saturating_add(room)).then_some(self.limit)
     }
 }
 

@@ -61,16 +61,19 @@ pub(super) fn readings(text: &str) -> Vec<Reading> {
     readings
 }
 
-/// Adds the text without strings for the terminal, and without the marks of lines that go on, as it stands and with its encodings
-/// undone.
+/// Adds the text without strings for the terminal, and without the marks of lines that go on: as it stands, and with its encodings
+/// undone before.
 fn push_joined(readings: &mut Vec<Reading>, text: &[Byte]) {
     let mut now = text.to_vec();
     for _ in 0..=PASSES {
         // A line goes on after its break (C, shells), or after the blanks of the next one too (YAML, Rust).
         for joined in [without_strings(&now), continued(&now, true), continued(&now, false)] {
             if joined.len() != now.len() {
+                let shown = unfolded(&joined);
+                if shown.len() != joined.len() {
+                    readings.push(Reading::of(&shown));
+                }
                 readings.push(Reading::of(&joined));
-                push_unfolded(readings, &joined);
             }
         }
         let next = unescaped(&now);
