@@ -20,6 +20,7 @@ mod model;
 mod qdrant;
 mod recall;
 mod shard;
+mod snippet;
 mod store;
 mod sync;
 mod tables;
@@ -35,6 +36,7 @@ pub use exact::ExactVectors;
 pub(crate) use fold::refresh as refresh_words;
 pub use forget::Forgotten;
 pub(crate) use forget::TOMBSTONE;
+pub(crate) use tokenize::plain;
 pub use model::{Attachment, Embedding, Memory, MemoryId, MemoryKind, NewMemory, Source, Tenant, Tick};
 #[cfg(feature = "qdrant")]
 pub use qdrant::QdrantVectors;

@@ -18,7 +18,7 @@ pub use schedules::{
 };
 
 use crate::Error;
-use sqlx::SqliteConnection;
+use sojourn_database::{Connection, query};
 
 /// The error for a stored word that is none of the known ones.
 fn unknown(place: &str, word: &str) -> Error {
@@ -26,16 +26,17 @@ fn unknown(place: &str, word: &str) -> Error {
 }
 
 /// Deletes questions, messages and reports that hold one of these texts. A run that waits for such a question asks again.
-pub(crate) async fn forget(connection: &mut SqliteConnection, needles: &[Vec<u8>]) -> Result<(), Error> {
+pub(crate) async fn forget(connection: &mut Connection<'_>, needles: &[Vec<u8>]) -> Result<(), Error> {
     const HOLDERS: [&str; 4] = [
-        "DELETE FROM approvals WHERE instr(CAST(call AS BLOB), ?)",
-        "DELETE FROM outbox WHERE instr(CAST(body AS BLOB), ?)",
-        "DELETE FROM heartbeats WHERE instr(CAST(report AS BLOB), ?)",
-        "UPDATE jobs SET why = NULL WHERE instr(CAST(why AS BLOB), ?)",
+        "DELETE FROM approvals WHERE instr(call, ?) > 0",
+        "DELETE FROM outbox WHERE instr(body, ?) > 0",
+        "DELETE FROM heartbeats WHERE instr(report, ?) > 0",
+        "UPDATE jobs SET why = NULL WHERE instr(why, ?) > 0",
     ];
-    for needle in needles {
+    // The bytes of pictures and sounds are in none of these texts.
+    for needle in needles.iter().filter_map(|needle| str::from_utf8(needle).ok()) {
         for sql in HOLDERS {
-            sqlx::query(sql).bind(needle.as_slice()).execute(&mut *connection).await?;
+            query(sql).bind(needle).execute(&mut *connection).await?;
         }
     }
     Ok(())

@@ -52,7 +52,7 @@ pub struct LiveRun {
 pub async fn live_runs(store: &Store) -> Result<Vec<LiveRun>, Error> {
     let mut live = Vec::new();
     for Heartbeat { run, process, at_ms, report } in store.heartbeats().await? {
-        if store.is_live(&run)? {
+        if store.is_live(&run).await? {
             let report = serde_json::from_value(report).unwrap_or_default();
             live.push(LiveRun { memory_bytes: memory(process), run, process, reported_ms: at_ms, report });
         }

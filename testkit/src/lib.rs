@@ -5,6 +5,7 @@
 //! - [`until`], [`eventually`]: waiting for a condition instead of for a time.
 //! - [`Place`]: the `sojourn` program with a home of its own, and its [`Answer`]s.
 //! - [`endpoint`], [`serve`]: a scripted model behind a chat endpoint, and any other scripted HTTP server.
+//! - [`Postgres`]: a private database server.
 //! - [`markdown`]: the pages of the repository, for tests of what they show.
 //! - [`has`], [`skipped`]: tests of what a machine may lack.
 //!
@@ -26,12 +27,14 @@ mod http;
 pub mod markdown;
 mod model;
 mod place;
+mod postgres;
 mod process;
 mod wait;
 
 pub use http::{Received, Request, serve, serve_raw};
 pub use model::{answer, endpoint, reply};
 pub use place::{Answer, Place, command_in};
+pub use postgres::Postgres;
 pub use process::{Running, again, command, in_own_process, is_alive, send_signal};
 pub use wait::{PATIENCE, eventually, until};
 

@@ -59,6 +59,11 @@ pub struct Args {
     #[arg(long, global = true, env = "SOJOURN_HOME", value_name = "DIR", value_hint = ValueHint::DirPath, hide_env_values = true, help_heading = GLOBAL)]
     pub home: Option<PathBuf>,
 
+    /// A PostgreSQL database that has the tables of the home instead, for several machines:
+    /// `postgres://USER@HOST/DATABASE`. The directory then has what is this machine's own.
+    #[arg(long, global = true, env = "SOJOURN_STORE", value_name = "URL", value_hint = ValueHint::Url, hide_env_values = true, help_heading = GLOBAL)]
+    pub store: Option<String>,
+
     /// Print diagnostics on stderr; repeat for more.
     #[arg(short, long, global = true, action = clap::ArgAction::Count, help_heading = GLOBAL)]
     pub verbose: u8,

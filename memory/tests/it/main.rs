@@ -10,6 +10,7 @@ mod carry;
 mod common;
 mod crash;
 mod damage;
+mod fencing;
 mod heads;
 mod imports;
 mod index;

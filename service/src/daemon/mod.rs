@@ -243,7 +243,7 @@ impl Daemon {
                 continue;
             }
             // A process that a killed daemon left behind finishes its step first.
-            if self.store.is_live(&job.run)? {
+            if self.store.is_live(&job.run).await? {
                 continue;
             }
             let schedule = self.store.schedule_by_number(job.schedule).await?;
