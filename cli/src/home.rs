@@ -71,6 +71,19 @@ impl Home {
         self.server.iter().map(|server| (STORE, server.url().to_owned()))
     }
 
+    /// Refuses where the tables are in the directory: `what` works with a server only.
+    ///
+    /// # Errors
+    /// Where they are.
+    pub fn needs_server(&self, what: &str) -> Result<()> {
+        if self.server.is_some() {
+            return Ok(());
+        }
+        Err(Failure::new(Kind::Usage, format!("{what} needs a store that several machines can reach"))
+            .hint(format!("give `--store postgres://USER@HOST/DATABASE`, or set {STORE}"))
+            .into())
+    }
+
     /// Refuses where the tables are in a server: `what` works with a home's own tables only.
     ///
     /// # Errors

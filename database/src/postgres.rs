@@ -64,10 +64,12 @@ impl Listener {
         Ok(Self(listener))
     }
 
-    /// Waits for the next notification; returns its text, or `None` where the connection was lost and made again, so that some
-    /// may have been missed. Cancel safe.
-    pub async fn next(&mut self) -> Result<Option<String>, Error> {
-        Ok(self.0.try_recv().await?.map(|notification| notification.payload().to_owned()))
+    /// Waits for a notification, or until the connection was lost and made again, so that some may have been missed. What has arrived
+    /// by then counts as one. Cancel safe.
+    pub async fn next(&mut self) -> Result<(), Error> {
+        self.0.try_recv().await?;
+        while self.0.next_buffered().is_some() {}
+        Ok(())
     }
 }
 

@@ -208,6 +208,9 @@ pub enum Error {
     /// The server cannot be reached, or ended the connection. The caller can repeat the call.
     #[error("the store's server cannot be reached")]
     Unreachable(#[source] sqlx::Error),
+    /// Only a store in a server has a queue.
+    #[error("a queue of runs needs a store that several machines can reach")]
+    NoServer,
     /// The server's database has another encoding than UTF-8.
     #[error("the store's database has the encoding {encoding}; create it with `createdb --encoding UTF8 --template template0`")]
     Encoding {

@@ -75,5 +75,5 @@ pub use store::Store;
 pub use unattended::{
     ApprovalId, ApprovalState, Arguments, AskedCall, BY_TIMEOUT, Due, Heartbeat, Job, JobState,
     LogCollection, Message, Missed, NewApproval, NewMessage, NewSchedule, OnTimeout, Overlap,
-    PendingApproval, Schedule, Timing, Work,
+    PendingApproval, QueueBell, QueueState, QueuedRun, Schedule, Submission, Timing, Work,
 };

@@ -32,6 +32,7 @@ pub use heads::Head;
 pub use ids::{EventSeq, RunId};
 pub use import::{ImportError, ImportLimits, Importer, check_export};
 pub use lease::Owner;
+pub(crate) use lease::fence;
 pub use reader::{RecordPages, RecordQuery};
 pub use record::Record;
 pub use run::{NewRun, RunInfo, RunStatus};

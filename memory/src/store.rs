@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// The schema of a server's database that has the tables.
-const SCHEMA: &str = "sojourn";
+pub(crate) const SCHEMA: &str = "sojourn";
 /// Connections of one process at the same time, besides those of its writers.
 const CONNECTIONS: u32 = 4;
 
@@ -91,6 +91,14 @@ impl Store {
             None => Ok(self.home.clone()),
             Some(_) => Ok(self.home.join("stores").join(hex::encode(self.id().await?))),
         }
+    }
+
+    /// The server.
+    ///
+    /// # Errors
+    /// [`Error::NoServer`] where the tables are in the home.
+    pub(crate) fn needs_server(&self) -> Result<&Server, Error> {
+        self.server().ok_or(Error::NoServer)
     }
 
     /// Who writes runs of a server through this store.

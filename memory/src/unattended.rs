@@ -1,4 +1,5 @@
-//! The state of unattended agents: schedules and their due times, approvals that wait, messages to people, heartbeats.
+//! The state of unattended agents: schedules and their due times, approvals that wait, messages to people, heartbeats, and the runs
+//! that wait for a worker.
 //!
 //! None of this is part of a run's log. The daemon, the runs and the commands of a person are separate processes that meet in
 //! these tables; every change of state is one statement that names the state before it, so two processes never both win.
@@ -6,6 +7,7 @@
 mod approvals;
 mod heartbeats;
 mod outbox;
+mod queue;
 mod schedules;
 
 pub use approvals::{
@@ -13,6 +15,7 @@ pub use approvals::{
 };
 pub use heartbeats::Heartbeat;
 pub use outbox::{Message, NewMessage};
+pub use queue::{QueueBell, QueueState, QueuedRun, Submission};
 pub use schedules::{
     Arguments, Due, Job, JobState, LogCollection, Missed, NewSchedule, Overlap, Schedule, Timing, Work,
 };

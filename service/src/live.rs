@@ -51,10 +51,13 @@ pub struct LiveRun {
 /// The home cannot be read.
 pub async fn live_runs(store: &Store) -> Result<Vec<LiveRun>, Error> {
     let mut live = Vec::new();
+    let is_here = store.server().is_none();
     for Heartbeat { run, process, at_ms, report } in store.heartbeats().await? {
         if store.is_live(&run).await? {
             let report = serde_json::from_value(report).unwrap_or_default();
-            live.push(LiveRun { memory_bytes: memory(process), run, process, reported_ms: at_ms, report });
+            // A process of another machine may have the number of one here.
+            let memory_bytes = if is_here { memory(process) } else { None };
+            live.push(LiveRun { memory_bytes, run, process, reported_ms: at_ms, report });
         }
     }
     Ok(live)

@@ -2,10 +2,12 @@
 
 use crate::{Running, command, send_signal, skipped, until};
 use rustix::process::Signal;
+use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::chown;
 use std::os::unix::process::CommandExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use tempfile::TempDir;
 
@@ -90,6 +92,42 @@ impl Postgres {
         }
         command
     }
+}
+
+thread_local! {
+    /// The server that the tests of this thread use, and the databases that stand for homes.
+    static SERVER: RefCell<Option<(Postgres, BTreeMap<PathBuf, String>)>> = const { RefCell::new(None) };
+}
+
+/// Runs a test with a private server, in which a database stands for each home. Where the machine has none, the test is skipped.
+pub fn in_postgres(test: fn()) {
+    let Some(server) = Postgres::start() else { return };
+    SERVER.set(Some((server, BTreeMap::new())));
+    test();
+    SERVER.set(None);
+}
+
+/// The address of the database that stands for a home; `None` outside of [`in_postgres`].
+pub fn database_of(home: &Path) -> Option<String> {
+    SERVER.with_borrow_mut(|server| {
+        let (server, databases) = server.as_mut()?;
+        let name = format!("home{}", databases.len());
+        Some(databases.entry(home.to_owned()).or_insert_with(|| server.database(&name)).clone())
+    })
+}
+
+/// Tests of both engines: those named are here with a home's own tables, and in the module `with_postgres` with a server. They ask
+/// [`database_of`](crate::database_of) which.
+#[macro_export]
+macro_rules! also_in_postgres {
+    ($($test:ident),+ $(,)?) => {
+        mod with_postgres {
+            $(#[test]
+            fn $test() {
+                $crate::in_postgres(super::$test);
+            })+
+        }
+    };
 }
 
 /// The folder with the newest server's programs.

@@ -11,6 +11,7 @@ mod environments;
 mod goals;
 mod hear;
 mod log;
+mod machines;
 mod memory;
 mod models;
 mod reflexes;
@@ -30,6 +31,7 @@ pub use hear::Hear;
 pub use log::{
     Diff, Export, Format as LogFormat, Import as LogImport, Log, LogCommand, Outcome as LogOutcome, Replay,
 };
+pub use machines::{Queue, Worker};
 pub use memory::{Kind as MemoryKind, Knowledge, Memory, One as OneMemory, Search as MemorySearch};
 pub use models::{Doctor, ModelKind, ModelList, Models, Serve};
 pub use reflexes::Reflexes;
@@ -99,6 +101,14 @@ pub enum Command {
     /// A due run is recorded before it starts, and a run whose process died is resumed. SIGTERM and Ctrl-C let every run finish its
     /// step; the next `sojourn up` resumes them. SIGHUP reads the schedules again.
     Up(Up),
+    /// Carry out runs of a queue that several machines share, until it is stopped.
+    ///
+    /// Needs `--store`. A run that a worker had when it died, or was cut off, goes on at another one from its last record. SIGTERM and
+    /// Ctrl-C let every run finish its step, and give it back.
+    Worker(Worker),
+    /// List and cancel the runs that wait for a worker; `sojourn run --queue` adds one.
+    #[command(subcommand)]
+    Queue(Queue),
     /// Say when agents run: add, list, pause and remove schedules; what became of each due time.
     #[command(subcommand)]
     Schedule(Schedule),

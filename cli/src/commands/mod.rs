@@ -16,6 +16,7 @@ mod mcp;
 mod memory;
 mod models;
 mod ps;
+mod queue;
 mod reflexes;
 mod replay;
 mod run;
@@ -30,6 +31,7 @@ mod studio;
 mod tools;
 mod top;
 mod up;
+mod worker;
 mod world;
 
 use crate::args::{Args, Command};
@@ -50,6 +52,8 @@ pub async fn dispatch(args: Args, environments: EnvironmentRegistry) -> Result<E
     match args.command {
         Command::Run(args) => return Box::pin(run::run(home, args)).await,
         Command::Up(args) => return Box::pin(up::up(&home, args)).await,
+        Command::Worker(args) => worker::worker(&home, args).await?,
+        Command::Queue(command) => queue::queue(&home, command).await?,
         Command::Schedule(command) => schedule::schedule(&home, command).await?,
         Command::Approvals(command) => approvals::approvals(&home, command).await?,
         Command::Ps(args) => ps::ps(&home, args).await?,

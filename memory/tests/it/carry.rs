@@ -2,7 +2,7 @@
 //! accepted.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-use crate::common::{also_in_postgres, home, open_store, payload, run_id, runtime};
+use crate::common::{home, open_store, payload, run_id, runtime};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use sojourn_memory::{
@@ -277,7 +277,7 @@ async fn forgotten_content_stays_forgotten_in_forks_and_imports() {
     assert!(there.is_imported(&new.id).await.unwrap(), "a fork of an imported run");
 }
 
-also_in_postgres!(
+sojourn_testkit::also_in_postgres!(
     exported_run_imports_unchanged,
     partial_run_and_fork_can_be_exported,
     invalid_exports_are_rejected,

@@ -1,7 +1,7 @@
 //! Imports of exports that somebody else wrote: read whole and checked before the first lock.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-use crate::common::{also_in_postgres, home, open_store, run_id};
+use crate::common::{home, open_store, run_id};
 use serde_json::json;
 use sojourn_memory::{Durability, ImportLimits, NewRun, Record, RunId, RunStatus, Store};
 
@@ -132,7 +132,7 @@ async fn a_home_with_a_path_too_long_for_the_database_is_refused() {
     assert!(!deep.exists());
 }
 
-also_in_postgres!(
+sojourn_testkit::also_in_postgres!(
     an_import_that_waits_for_its_input_blocks_no_writer,
     an_import_with_unusable_times_or_names_is_refused,
     an_export_that_is_larger_than_the_limits_is_refused_and_leaves_nothing,

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use crate::common::toy::{assert_nowhere, embedding, lesson, nearest, open, owner, recalled};
-use crate::common::{also_in_postgres, home, open_store, run_id};
+use crate::common::{home, open_store, run_id};
 use async_trait::async_trait;
 use serde_json::json;
 use sojourn_memory::{
@@ -325,7 +325,7 @@ async fn a_memory_from_outside_stays_one() {
     assert!(imported.iter().all(|line| line.memory.untrusted));
 }
 
-also_in_postgres!(
+sojourn_testkit::also_in_postgres!(
     edit_supersedes_and_keeps_the_old_text,
     pins_and_validity_periods_decide_recall,
     consolidation_is_idempotent_and_atomic,

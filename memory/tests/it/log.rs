@@ -1,7 +1,7 @@
 //! Guarantees of the log: committed records persist in order, and damage is detected.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-use crate::common::{also_in_postgres, flip_byte, home, open_store, payload, raw, run_id, runtime};
+use crate::common::{flip_byte, home, open_store, payload, raw, run_id, runtime};
 use proptest::prelude::*;
 use serde_json::json;
 use sojourn_memory::{
@@ -408,7 +408,7 @@ async fn a_new_home_is_its_user_s_alone() {
     assert_eq!(std::fs::metadata(&new).unwrap().permissions().mode() & 0o777, 0o700);
 }
 
-also_in_postgres!(
+sojourn_testkit::also_in_postgres!(
     log_is_always_a_prefix_of_appended_records,
     queries_select_by_sequence_and_kind,
     a_run_that_was_cut_off_before_its_first_record_is_started_again,

@@ -1,7 +1,7 @@
 //! Guarantees of recall and search.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-use crate::common::{also_in_postgres, home, open_store, run_id, runtime};
+use crate::common::{home, open_store, run_id, runtime};
 use proptest::prelude::*;
 use sojourn_memory::{
     Credit, EmbeddedVectors, Embedding, Error, EventSeq, ExactVectors, Hit, Memories, MemoryKind, NewMemory,
@@ -350,7 +350,7 @@ async fn huge_query_is_answered() {
     memories.search(&owner, &text, 5).await.unwrap();
 }
 
-also_in_postgres!(
+sojourn_testkit::also_in_postgres!(
     keyword_and_vector_search_both_find,
     filters_restrict_recall,
     neighbours_recency_and_importance_affect_the_score,

@@ -1,6 +1,6 @@
 //! What a daemon, its runs and a person's commands share: two processes never both win, and nothing is done twice.
 
-use crate::common::{also_in_postgres, open_store};
+use crate::common::open_store;
 use serde_json::{Map, json};
 use sojourn_memory::{
     ApprovalId, ApprovalState, Arguments, AskedCall, Due, Error, EventSeq, JobState, LogCollection, Memories,
@@ -210,7 +210,7 @@ async fn messages_that_were_given_up_do_not_pile_up() {
     assert_eq!(store.message_counts().await.unwrap(), (0, 0, 1000));
 }
 
-also_in_postgres!(
+sojourn_testkit::also_in_postgres!(
     a_due_time_is_recorded_once_whoever_is_first,
     a_schedule_starts_runs_or_collects_logs,
     a_clock_that_was_ahead_records_no_due_time_twice,

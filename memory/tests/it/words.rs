@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use crate::common::toy::{lesson, open, owner, recalled};
-use crate::common::{also_in_postgres, home, raw};
+use crate::common::{home, raw};
 use sojourn_memory::{Memories, NewDocument};
 use sqlx::Connection as _;
 
@@ -99,7 +99,7 @@ async fn a_document_keeps_its_passages_under_another_name() {
     assert_eq!((id, kept.kept, kept.added), (1, 1, 0));
 }
 
-also_in_postgres!(
+sojourn_testkit::also_in_postgres!(
     words_are_found_in_every_spelling,
     a_document_keeps_its_passages_under_another_name,
 );

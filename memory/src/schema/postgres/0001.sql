@@ -222,6 +222,39 @@ CREATE TABLE heartbeats (
     report  TEXT   NOT NULL
 );
 
+-- Runs that wait for a worker. Whoever has the newest claim may settle one.
+CREATE TABLE queue (
+    no           BIGINT PRIMARY KEY GENERATED ALWAYS AS IDENTITY,
+    run          TEXT COLLATE "C" NOT NULL UNIQUE,
+    path         TEXT   NOT NULL,
+    agent        TEXT   NOT NULL,
+    arguments    TEXT   NOT NULL,
+    labels       TEXT   NOT NULL,
+    state        TEXT   NOT NULL DEFAULT 'queued',
+    worker       TEXT,
+    claim        BIGINT NOT NULL DEFAULT 0,
+    leased_until TIMESTAMPTZ,
+    not_before   TIMESTAMPTZ NOT NULL DEFAULT '-infinity',
+    deaths       BIGINT NOT NULL DEFAULT 0,
+    last_seq     BIGINT NOT NULL DEFAULT 0,
+    submitted_ms BIGINT NOT NULL,
+    started_ms   BIGINT,
+    ended_ms     BIGINT,
+    why          TEXT
+);
+CREATE INDEX open_queue ON queue (no) WHERE ended_ms IS NULL;
+
+-- Workers sleep until a run can be claimed.
+CREATE FUNCTION wake_workers() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    NOTIFY sojourn_queue;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER queue_wakes AFTER INSERT OR UPDATE ON queue
+    FOR EACH ROW WHEN (NEW.state = 'queued') EXECUTE FUNCTION wake_workers();
+CREATE TRIGGER answer_wakes AFTER UPDATE ON approvals
+    FOR EACH ROW WHEN (OLD.state = 'pending' AND NEW.state != 'pending') EXECUTE FUNCTION wake_workers();
+
 -- Functions of SQLite that statements for both engines use.
 CREATE FUNCTION json_each(list TEXT) RETURNS TABLE (value TEXT)
     LANGUAGE sql IMMUTABLE STRICT AS $$ SELECT jsonb_array_elements_text(list::jsonb) $$;

@@ -6,13 +6,10 @@ pub mod toy;
 use proptest::prelude::*;
 use proptest::sample::Index;
 use serde_json::Value;
-use sojourn_memory::{Owner, RunId, Server, Store};
-use sojourn_testkit::Postgres;
+use sojourn_memory::{Owner, RunId, Store};
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{Connection, Row, SqliteConnection};
-use std::cell::RefCell;
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 pub fn home() -> tempfile::TempDir {
     tempfile::tempdir().unwrap()
@@ -67,41 +64,11 @@ pub fn payload() -> impl Strategy<Value = Value> {
     })
 }
 
-thread_local! {
-    /// The server that the tests of this thread use, and the databases that stand for homes.
-    static SERVER: RefCell<Option<(Postgres, BTreeMap<PathBuf, Server>)>> = const { RefCell::new(None) };
-}
-
-/// Opens the store of a home: of its own tables, or within [`in_postgres`] of those of a database that stands for it.
+/// Opens the store of a home: of its own tables, or within [`in_postgres`](sojourn_testkit::in_postgres) of those of a database that
+/// stands for it.
 pub async fn open_store(home: &Path) -> Store {
-    let server = SERVER.with_borrow_mut(|server| {
-        let (server, databases) = server.as_mut()?;
-        let name = format!("home{}", databases.len());
-        Some(databases.entry(home.to_owned()).or_insert_with(|| server.database(&name).parse().unwrap()).clone())
-    });
-    match server {
-        Some(server) => Store::connect(home, &server, Owner::alone()).await.unwrap(),
+    match sojourn_testkit::database_of(home) {
+        Some(url) => Store::connect(home, &url.parse().unwrap(), Owner::alone()).await.unwrap(),
         None => Store::open(home).await.unwrap(),
     }
 }
-
-/// Runs a test with a private server. Where the machine has none, the test is skipped.
-pub fn in_postgres(test: fn()) {
-    let Some(server) = Postgres::start() else { return };
-    SERVER.set(Some((server, BTreeMap::new())));
-    test();
-    SERVER.set(None);
-}
-
-/// Tests of both engines: those named have passed with a home's own tables, and pass with a server too.
-macro_rules! also_in_postgres {
-    ($($test:ident),+ $(,)?) => {
-        mod with_postgres {
-            $(#[test]
-            fn $test() {
-                crate::common::in_postgres(super::$test);
-            })+
-        }
-    };
-}
-pub(crate) use also_in_postgres;
