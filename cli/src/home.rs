@@ -49,9 +49,10 @@ impl Home {
     /// # Errors
     /// When it is no address of a store.
     pub fn with_store(self, store: Option<&str>) -> Result<Self> {
-        let server = store.map(str::parse).transpose().map_err(|error: sojourn_memory::BadUrl| {
-            Failure::new(Kind::Usage, error.to_string())
-        })?;
+        let server = store
+            .map(str::parse)
+            .transpose()
+            .map_err(|error: sojourn_memory::BadUrl| Failure::new(Kind::Usage, error.to_string()))?;
         Ok(Self { server, ..self })
     }
 
@@ -91,9 +92,11 @@ impl Home {
     pub fn only_local(&self, what: &str) -> Result<()> {
         match &self.server {
             None => Ok(()),
-            Some(server) => Err(Failure::new(Kind::Usage, format!("{what} does not work with the store `{server}` yet"))
-                .hint(format!("leave out `--store` and {STORE}: the home's own tables are used then"))
-                .into()),
+            Some(server) => {
+                Err(Failure::new(Kind::Usage, format!("{what} does not work with the store `{server}` yet"))
+                    .hint(format!("leave out `--store` and {STORE}: the home's own tables are used then"))
+                    .into())
+            }
         }
     }
 

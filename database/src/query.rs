@@ -73,7 +73,9 @@ impl<'q> Query<'q> {
         let mut pooled = None;
         Ok(match open(on.into(), &mut pooled).await? {
             Connection::Sqlite(link) => self.sqlite().fetch_optional(link.get()).await?.map(Row::Sqlite),
-            Connection::Postgres(link) => self.postgres().fetch_optional(link.get()).await?.map(Row::Postgres),
+            Connection::Postgres(link) => {
+                self.postgres().fetch_optional(link.get()).await?.map(Row::Postgres)
+            }
         })
     }
 

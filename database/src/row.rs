@@ -16,10 +16,8 @@ pub enum Row {
 /// What a column can be read as: `i64`, `f64`, `bool`, text, bytes, and options of these.
 pub trait Column<'r>: Decode<'r, Sqlite> + Type<Sqlite> + Decode<'r, Postgres> + Type<Postgres> {}
 
-impl<'r, T> Column<'r> for T where
-    T: Decode<'r, Sqlite> + Type<Sqlite> + Decode<'r, Postgres> + Type<Postgres>
-{
-}
+impl<'r, T> Column<'r> for T where T: Decode<'r, Sqlite> + Type<Sqlite> + Decode<'r, Postgres> + Type<Postgres>
+{}
 
 impl Row {
     /// The column with this name or index, from 0.

@@ -39,7 +39,9 @@ impl FromStr for Server {
         // A password stands before the last `@`.
         let (scheme, rest) = url.split_once("://").unwrap_or((url, ""));
         let bad = |why: String| BadUrl {
-            shown: rest.rsplit_once('@').map_or_else(|| url.to_owned(), |(_, rest)| format!("{scheme}://…@{rest}")),
+            shown: rest
+                .rsplit_once('@')
+                .map_or_else(|| url.to_owned(), |(_, rest)| format!("{scheme}://…@{rest}")),
             why,
         };
         if !matches!(scheme, "postgres" | "postgresql") {

@@ -51,12 +51,12 @@ impl Store {
 
     /// Counts and sizes of all blobs.
     pub async fn blob_stats(&self) -> Result<BlobStats, Error> {
-        let row =
-            query(
-                "SELECT count(*), CAST(coalesce(sum(size), 0) AS BIGINT), \
-             CAST(coalesce(sum(length(body)), 0) AS BIGINT) FROM blobs")
-                .fetch_one(&self.pool)
-                .await?;
+        let row = query(
+            "SELECT count(*), CAST(coalesce(sum(size), 0) AS BIGINT), \
+             CAST(coalesce(sum(length(body)), 0) AS BIGINT) FROM blobs",
+        )
+        .fetch_one(&self.pool)
+        .await?;
         let number = |column: usize| row.try_get::<i64, _>(column).map(|value| value as u64);
         Ok(BlobStats { count: number(0)?, bytes: number(1)?, stored_bytes: number(2)? })
     }

@@ -212,7 +212,9 @@ pub enum Error {
     #[error("a queue of runs needs a store that several machines can reach")]
     NoServer,
     /// The server's database has another encoding than UTF-8.
-    #[error("the store's database has the encoding {encoding}; create it with `createdb --encoding UTF8 --template template0`")]
+    #[error(
+        "the store's database has the encoding {encoding}; create it with `createdb --encoding UTF8 --template template0`"
+    )]
     Encoding {
         /// Its encoding.
         encoding: String,

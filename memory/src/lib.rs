@@ -59,7 +59,8 @@ pub use hash::{BlobId, Hash};
 pub use log::{
     Collected, Durability, EXPORT_VERSION, EventSeq, ExportLine, ExportedRecord, ExportedRun, Exporter,
     FORKED, Fault, FaultKind, ForkPoint, Garbage, Head, ImportError, ImportLimits, Importer, NewRun, Owner,
-    Record, RecordPages, RecordQuery, RetentionPolicy, RunId, RunInfo, RunStatus, VerifyReport, Writer, check_export,
+    Record, RecordPages, RecordQuery, RetentionPolicy, RunId, RunInfo, RunStatus, VerifyReport, Writer,
+    check_export,
 };
 #[cfg(feature = "qdrant")]
 pub use memories::QdrantVectors;

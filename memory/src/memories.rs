@@ -36,11 +36,11 @@ pub use exact::ExactVectors;
 pub(crate) use fold::refresh as refresh_words;
 pub use forget::Forgotten;
 pub(crate) use forget::TOMBSTONE;
-pub(crate) use tokenize::plain;
 pub use model::{Attachment, Embedding, Memory, MemoryId, MemoryKind, NewMemory, Source, Tenant, Tick};
 #[cfg(feature = "qdrant")]
 pub use qdrant::QdrantVectors;
 pub use recall::{Explanation, Hit, Query, RankingWeights, estimated_tokens};
 pub use store::{Memories, MemoryStats, SearchMatch};
+pub(crate) use tokenize::plain;
 pub use transfer::{ExportedMemory, ImportReport, MemoryImportError};
 pub use vectors::{IndexProgress, IndexStage, Point, ScoredMemory, VectorQuery, VectorSpace, VectorStore};

@@ -86,7 +86,8 @@ pub(crate) async fn migrate_server(connection: &mut Connection<'_>) -> Result<()
 
 /// The version of a server's schema; `None` where there is none.
 async fn version(connection: &mut Connection<'_>) -> Result<Option<i64>, Error> {
-    let table = query("SELECT to_regclass('sojourn.schema_version')::text").fetch_one(&mut *connection).await?;
+    let table =
+        query("SELECT to_regclass('sojourn.schema_version')::text").fetch_one(&mut *connection).await?;
     if table.try_get::<Option<&str>, _>(0)?.is_none() {
         return Ok(None);
     }

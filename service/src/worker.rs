@@ -4,10 +4,10 @@
 //! worker that dies, is stopped or is cut off loses its claims by time; whoever claims one of its runs fences the process that
 //! still writes it, so the log has one writer at any moment. See `sojourn_memory`'s queue.
 
+use crate::Host;
 use crate::children::{Children, Exited, Start};
 use crate::daemon::settle::{DEATHS, FAILED, FIRST_PAUSE_MS, INTERRUPTED, PANICKED, WAITING, how, said};
 use crate::daemon::{now_ms, time_out_approvals};
-use crate::Host;
 use sojourn_memory::{Error, EventSeq, QueueState, QueuedRun, RunInfo, RunStatus, Store};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

@@ -23,7 +23,9 @@ impl Postgres {
     /// Starts a server; `None`, said loudly, where the machine has no `PostgreSQL`.
     pub fn start() -> Option<Self> {
         let Some(programs) = programs() else {
-            skipped("there is no PostgreSQL here (`apt install postgresql`): nothing of the store in a server is tested");
+            skipped(
+                "there is no PostgreSQL here (`apt install postgresql`): nothing of the store in a server is tested",
+            );
             return None;
         };
         let place = tempfile::Builder::new().prefix("pg").tempdir_in("/tmp").unwrap();
@@ -34,7 +36,10 @@ impl Postgres {
         }
         let mut server = Self { programs, place, user, running: None };
         let data = server.data();
-        server.run("initdb", &["-A", "trust", "-U", "postgres", "-E", "UTF8", "--locale", "C", "--no-sync", "-D", &data]);
+        server.run(
+            "initdb",
+            &["-A", "trust", "-U", "postgres", "-E", "UTF8", "--locale", "C", "--no-sync", "-D", &data],
+        );
         server.restart();
         Some(server)
     }
@@ -61,7 +66,9 @@ impl Postgres {
         self.running = Some(running);
         let socket = self.place.path().to_str().unwrap().to_owned();
         until("the server", || {
-            let ready = Command::new(self.programs.join("pg_isready")).args(["-q", "-h", &socket, "-U", "postgres"]).status();
+            let ready = Command::new(self.programs.join("pg_isready"))
+                .args(["-q", "-h", &socket, "-U", "postgres"])
+                .status();
             ready.is_ok_and(|status| status.success())
         });
     }
@@ -133,7 +140,11 @@ macro_rules! also_in_postgres {
 /// The folder with the newest server's programs.
 fn programs() -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    let debian = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten().map(|entry| entry.path().join("bin"));
+    let debian = fs::read_dir("/usr/lib/postgresql")
+        .into_iter()
+        .flatten()
+        .flatten()
+        .map(|entry| entry.path().join("bin"));
     let mut folders: Vec<PathBuf> = debian.collect();
     folders.sort_by_key(|folder| {
         let version = folder.parent().and_then(|parent| parent.file_name()?.to_str()?.parse::<u32>().ok());

@@ -89,10 +89,7 @@ impl Store {
             ] {
                 query(sql).bind(run.as_str()).execute(&mut *transaction).await?;
             }
-            query("DELETE FROM runs WHERE id = ?")
-                .bind(run.as_str())
-                .execute(&mut *transaction)
-                .await?;
+            query("DELETE FROM runs WHERE id = ?").bind(run.as_str()).execute(&mut *transaction).await?;
         }
         for no in &garbage.unreferenced {
             query("DELETE FROM blobs WHERE no = ?").bind(no).execute(&mut *transaction).await?;
@@ -116,9 +113,8 @@ impl Store {
 
 async fn find(connection: &mut Connection<'_>, keep: &RetentionPolicy) -> Result<Garbage, Error> {
     let mut garbage = Garbage::default();
-    let rows = query("SELECT * FROM runs ORDER BY created_ms DESC, no DESC")
-        .fetch_all(&mut *connection)
-        .await?;
+    let rows =
+        query("SELECT * FROM runs ORDER BY created_ms DESC, no DESC").fetch_all(&mut *connection).await?;
     let mut removed = HashSet::new();
     for (index, row) in rows.iter().enumerate() {
         let run = RunRow::decode(row)?;
@@ -152,9 +148,7 @@ async fn find(connection: &mut Connection<'_>, keep: &RetentionPolicy) -> Result
         referenced.extend(blobs.iter().map(|bytes| BlobId(Hash::from(*bytes))));
     }
     // Attachments of memories.
-    for row in
-        query("SELECT blob FROM memories WHERE blob IS NOT NULL").fetch_all(&mut *connection).await?
-    {
+    for row in query("SELECT blob FROM memories WHERE blob IS NOT NULL").fetch_all(&mut *connection).await? {
         referenced.insert(BlobId(row.try_get::<&[u8], _>(0)?.try_into()?));
     }
     for row in query("SELECT no, id, length(body) FROM blobs").fetch_all(connection).await? {

@@ -163,18 +163,16 @@ impl Copy {
         let own =
             self.chained(Record { run, seq, kind, at_ms, payload, blobs: Vec::new(), prev_hash, hash })?;
         let payload = stored_json(&own.payload)?;
-        query(
-            "INSERT INTO records (run, seq, v, at_ms, kind, hash, payload) VALUES (?, ?, ?, ?, ?, ?, ?)",
-        )
-        .bind(self.to)
-        .bind(seq.0 as i64)
-        .bind(VERSION)
-        .bind(at_ms)
-        .bind(FORKED)
-        .bind(own.hash.as_bytes().as_slice())
-        .bind(Stored(&payload))
-        .execute(&mut *connection)
-        .await?;
+        query("INSERT INTO records (run, seq, v, at_ms, kind, hash, payload) VALUES (?, ?, ?, ?, ?, ?, ?)")
+            .bind(self.to)
+            .bind(seq.0 as i64)
+            .bind(VERSION)
+            .bind(at_ms)
+            .bind(FORKED)
+            .bind(own.hash.as_bytes().as_slice())
+            .bind(Stored(&payload))
+            .execute(&mut *connection)
+            .await?;
         query("UPDATE runs SET last_seq = ?, last_at_ms = ?, head = ? WHERE no = ?")
             .bind(seq.0 as i64)
             .bind(at_ms)

@@ -51,7 +51,12 @@ impl Hold {
     ///
     /// # Errors
     /// As [`check`](Self::check).
-    pub(super) async fn set_status(&self, store: &Store, run: &RunId, status: RunStatus) -> Result<(), Error> {
+    pub(super) async fn set_status(
+        &self,
+        store: &Store,
+        run: &RunId,
+        status: RunStatus,
+    ) -> Result<(), Error> {
         match self {
             Self::Lock(_) => store.set_status(run, status).await,
             Self::Lease(lease) => lease.set_status(status).await,

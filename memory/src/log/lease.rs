@@ -52,7 +52,8 @@ fn instance() -> String {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let address = uuid::Uuid::new_v5(
         &uuid::Uuid::NAMESPACE_OID,
-        format!("{} {} {:?} {:?}", machine(), std::process::id(), now, std::thread::current().id()).as_bytes(),
+        format!("{} {} {:?} {:?}", machine(), std::process::id(), now, std::thread::current().id())
+            .as_bytes(),
     );
     format!("{}-{}", std::process::id(), &address.simple().to_string()[..12])
 }
@@ -144,18 +145,20 @@ impl Drop for Lease {
 
 /// Whether a process has the run leased at this moment.
 pub(super) async fn is_leased(store: &Store, run: &RunId) -> Result<bool, Error> {
-    let row = query("SELECT 1 FROM runs WHERE id = ? AND owner IS NOT NULL AND leased_until > clock_timestamp()")
-        .bind(run.as_str())
-        .fetch_optional(&store.pool)
-        .await?;
+    let row =
+        query("SELECT 1 FROM runs WHERE id = ? AND owner IS NOT NULL AND leased_until > clock_timestamp()")
+            .bind(run.as_str())
+            .fetch_optional(&store.pool)
+            .await?;
     Ok(row.is_some())
 }
 
 /// Fences every writer that is left, where none has a valid lease. Returns false where one has.
 pub(super) async fn fence_all(transaction: &mut Connection<'_>) -> Result<bool, Error> {
-    let live = query("SELECT 1 FROM runs WHERE owner IS NOT NULL AND leased_until > clock_timestamp() LIMIT 1")
-        .fetch_optional(&mut *transaction)
-        .await?;
+    let live =
+        query("SELECT 1 FROM runs WHERE owner IS NOT NULL AND leased_until > clock_timestamp() LIMIT 1")
+            .fetch_optional(&mut *transaction)
+            .await?;
     if live.is_some() {
         return Ok(false);
     }

@@ -266,8 +266,7 @@ impl Store {
 
     /// Stores the status of a run.
     pub async fn set_status(&self, id: &RunId, status: RunStatus) -> Result<(), Error> {
-        let update =
-            query("UPDATE runs SET status = ? WHERE id = ?").bind(status.as_str()).bind(id.as_str());
+        let update = query("UPDATE runs SET status = ? WHERE id = ?").bind(status.as_str()).bind(id.as_str());
         self.updated(id, update.execute(&self.pool).await?.rows_affected()).await
     }
 
@@ -285,11 +284,10 @@ impl Store {
     }
 
     async fn find(&self, name: &str) -> Result<RunRow, Error> {
-        let rows =
-            query("SELECT * FROM runs WHERE substr(id, 1, length(?1)) = ?1 AND ?1 != '' ORDER BY id")
-                .bind(name)
-                .fetch_all(&self.pool)
-                .await?;
+        let rows = query("SELECT * FROM runs WHERE substr(id, 1, length(?1)) = ?1 AND ?1 != '' ORDER BY id")
+            .bind(name)
+            .fetch_all(&self.pool)
+            .await?;
         let mut runs = rows.iter().map(RunRow::decode).collect::<Result<Vec<_>, _>>()?;
         if let Some(exact) = runs.iter().position(|run| run.info.id.as_str() == name) {
             return Ok(runs.swap_remove(exact));

@@ -129,16 +129,15 @@ impl Memories {
 
     /// Gives a document another URI. Returns whether there is such a document, and none with the new URI.
     pub async fn rename_document(&self, tenant: &Tenant, old: &str, new: &str) -> Result<bool, Error> {
-        let renamed =
-            query(
-                "UPDATE memory_documents SET uri = ?3 WHERE tenant = ?1 AND uri = ?2 AND (uri = ?3 OR NOT EXISTS \
+        let renamed = query(
+            "UPDATE memory_documents SET uri = ?3 WHERE tenant = ?1 AND uri = ?2 AND (uri = ?3 OR NOT EXISTS \
                  (SELECT 1 FROM memory_documents other WHERE other.tenant = ?1 AND other.uri = ?3))",
-            )
-                .bind(tenant.as_str())
-                .bind(old)
-                .bind(new)
-                .execute(&self.store.pool)
-                .await?;
+        )
+        .bind(tenant.as_str())
+        .bind(old)
+        .bind(new)
+        .execute(&self.store.pool)
+        .await?;
         Ok(renamed.rows_affected() > 0)
     }
 
@@ -157,10 +156,7 @@ impl Memories {
             delete(&mut transaction, &passage).await?;
             removed += 1;
         }
-        query("DELETE FROM memory_documents WHERE no = ?")
-            .bind(document)
-            .execute(&mut *transaction)
-            .await?;
+        query("DELETE FROM memory_documents WHERE no = ?").bind(document).execute(&mut *transaction).await?;
         transaction.commit().await?;
         Ok(Some(removed))
     }

@@ -99,8 +99,7 @@ impl Memories {
 
     /// Whether a memory with this id existed and was forgotten.
     pub async fn was_forgotten(&self, id: &MemoryId) -> Result<bool, Error> {
-        let found =
-            query("SELECT 1 FROM memory_tombstones WHERE id = ?").bind(id.as_bytes().as_slice());
+        let found = query("SELECT 1 FROM memory_tombstones WHERE id = ?").bind(id.as_bytes().as_slice());
         Ok(found.fetch_optional(&self.store.pool).await?.is_some())
     }
 }
@@ -217,7 +216,8 @@ async fn forget_records(
             let place: i64 = row.try_get(0)?;
             let (run, seq): (i64, i64) = (row.try_get(1)?, row.try_get(2)?);
             let stored: &[u8] = row.try_get(4)?;
-            let payload = decompressed(stored, stored.first().copied().is_some_and(compression::is_compressed));
+            let payload =
+                decompressed(stored, stored.first().copied().is_some_and(compression::is_compressed));
             let own = memory
                 .run
                 .as_ref()
@@ -270,11 +270,7 @@ async fn forget_media(
 }
 
 /// The rows of `sql` after the number `after`, at most [`PAGE`] of them.
-async fn page(
-    connection: &mut Connection<'_>,
-    sql: &'static str,
-    after: i64,
-) -> Result<Vec<Row>, Error> {
+async fn page(connection: &mut Connection<'_>, sql: &'static str, after: i64) -> Result<Vec<Row>, Error> {
     Ok(query(sql).bind(after).bind(PAGE).fetch_all(connection).await?)
 }
 
@@ -308,7 +304,10 @@ async fn forget_attachment(connection: &mut Connection<'_>, memory: &Memory) -> 
 
 async fn forget_blob(connection: &mut Connection<'_>, id: &[u8]) -> Result<(), Error> {
     query("DELETE FROM blobs WHERE id = ?").bind(id).execute(&mut *connection).await?;
-    query("INSERT INTO forgotten_blobs VALUES (?) ON CONFLICT DO NOTHING").bind(id).execute(connection).await?;
+    query("INSERT INTO forgotten_blobs VALUES (?) ON CONFLICT DO NOTHING")
+        .bind(id)
+        .execute(connection)
+        .await?;
     Ok(())
 }
 

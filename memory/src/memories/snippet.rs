@@ -61,7 +61,10 @@ mod tests {
     #[test]
     fn found_words_are_marked_and_long_texts_cut() {
         let words = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<_>>();
-        assert_eq!(snippet("Cows eat grass; a COW gives milk.", &words("cow milk")), "Cows eat grass; a [COW] gives [milk].");
+        assert_eq!(
+            snippet("Cows eat grass; a COW gives milk.", &words("cow milk")),
+            "Cows eat grass; a [COW] gives [milk]."
+        );
         assert_eq!(snippet("un café, et une table", &words("cafe")), "un [café], et une table");
         let long = (0..100).map(|n| format!("w{n}")).collect::<Vec<_>>().join(" ");
         let cut = snippet(&long, &words("w50"));

@@ -145,9 +145,7 @@ impl Memories {
             return Ok(Vec::new());
         }
         let dialect = self.store.dialect();
-        let sql = format!(
-            "SELECT {COLUMNS}, {}", dialect.search
-        );
+        let sql = format!("SELECT {COLUMNS}, {}", dialect.search);
         let rows = query(AssertSqlSafe(sql))
             .bind((dialect.search_terms)(&words))
             .bind(tenant.as_str())

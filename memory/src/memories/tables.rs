@@ -16,8 +16,7 @@ pub(super) const COLUMNS: &str = "memories.id, memories.tenant, kind, memories.t
 
 /// Advances the memory clock and returns the new tick.
 pub(super) async fn tick(connection: &mut Connection<'_>) -> Result<Tick, Error> {
-    let row =
-        query("UPDATE memory_clock SET tick = tick + 1 RETURNING tick").fetch_one(connection).await?;
+    let row = query("UPDATE memory_clock SET tick = tick + 1 RETURNING tick").fetch_one(connection).await?;
     Ok(Tick(row.try_get::<i64, _>(0)? as u64))
 }
 
@@ -98,11 +97,8 @@ pub(super) async fn find_all(
     let sql = format!(
         "SELECT {COLUMNS} FROM json_each(?1) wanted CROSS JOIN memories WHERE memories.id = unhex(wanted.value) AND tenant = ?2"
     );
-    let rows = query(AssertSqlSafe(sql))
-        .bind(hex_list(ids))
-        .bind(tenant.as_str())
-        .fetch_all(connection)
-        .await?;
+    let rows =
+        query(AssertSqlSafe(sql)).bind(hex_list(ids)).bind(tenant.as_str()).fetch_all(connection).await?;
     rows.iter().map(|row| decode(row).map(|memory| (memory.id, memory))).collect()
 }
 

@@ -71,7 +71,11 @@ pub(super) fn indexed(text: &str) -> BTreeSet<String> {
 
 /// A word without its diacritics, as the tokeniser of `SQLite` has it: a search for "cafe" finds "café".
 pub(crate) fn plain(word: &str) -> String {
-    if word.is_ascii() { word.to_owned() } else { word.nfd().filter(|c| !is_combining_mark(*c)).nfc().collect() }
+    if word.is_ascii() {
+        word.to_owned()
+    } else {
+        word.nfd().filter(|c| !is_combining_mark(*c)).nfc().collect()
+    }
 }
 
 /// Number of occurrences of each stem.

@@ -70,9 +70,8 @@ impl Memories {
         .bind(id.as_bytes().as_slice())
         .fetch_all(&self.store.pool)
         .await?;
-        let embedding = |row: &Row| {
-            Ok(Embedding { model: row.try_get(0)?, vector: vector(row.try_get(1)?)? })
-        };
+        let embedding =
+            |row: &Row| Ok(Embedding { model: row.try_get(0)?, vector: vector(row.try_get(1)?)? });
         rows.iter().map(embedding).collect()
     }
 

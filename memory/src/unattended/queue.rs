@@ -96,7 +96,8 @@ impl QueueBell {
 
 fn queued(row: &Row) -> Result<QueuedRun, Error> {
     let labels: &str = row.try_get("labels")?;
-    let read = |error: serde_json::Error| Error::Damaged { place: "the queue".to_owned(), what: error.to_string() };
+    let read =
+        |error: serde_json::Error| Error::Damaged { place: "the queue".to_owned(), what: error.to_string() };
     Ok(QueuedRun {
         no: row.try_get("no")?,
         submission: Submission {
@@ -145,7 +146,12 @@ impl Store {
     ///
     /// # Errors
     /// [`Error::NoServer`], [`Error::Unreachable`].
-    pub async fn claim(&self, worker: &str, labels: &[String], now_ms: i64) -> Result<Option<QueuedRun>, Error> {
+    pub async fn claim(
+        &self,
+        worker: &str,
+        labels: &[String],
+        now_ms: i64,
+    ) -> Result<Option<QueuedRun>, Error> {
         self.needs_server()?;
         let mut transaction = self.pool.begin(Access::Append).await?;
         let row = query(

@@ -273,12 +273,7 @@ impl Store {
         .fetch_optional(&self.pool)
         .await?;
         let Some(inserted) = inserted else { return Err(Error::ScheduleExists { name: new.name }) };
-        Ok(Schedule {
-            no: inserted.try_get(0)?,
-            seen_ms: new.created_ms,
-            paused: false,
-            settings: new,
-        })
+        Ok(Schedule { no: inserted.try_get(0)?, seen_ms: new.created_ms, paused: false, settings: new })
     }
 
     /// The schedules that are not removed, in the order of their creation.

@@ -7,8 +7,8 @@ use async_trait::async_trait;
 use serde_json::json;
 use sojourn_memory::{
     Attachment, Credit, Delta, Durability, EmbeddedVectors, Embedding, Error, EventSeq, Memories,
-    MemoryImportError, MemoryKind, NewDocument, NewMemory, NewRun, Query, RecordQuery, Tenant,
-    TextEmbedder, Tick,
+    MemoryImportError, MemoryKind, NewDocument, NewMemory, NewRun, Query, RecordQuery, Tenant, TextEmbedder,
+    Tick,
 };
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -18,6 +18,7 @@ mod keeping;
 mod log;
 mod machine;
 mod memories;
+mod protocol;
 #[cfg(feature = "qdrant")]
 mod qdrant;
 mod unattended;

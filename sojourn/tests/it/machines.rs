@@ -75,7 +75,10 @@ mod with_postgres {
 
         /// Stops or continues the worker and all that it started, as a machine that sleeps.
         fn signal(&self, signal: Signal) {
-            let of_it = std::process::Command::new("pgrep").args(["-P", &self.worker.id().to_string()]).output().unwrap();
+            let of_it = std::process::Command::new("pgrep")
+                .args(["-P", &self.worker.id().to_string()])
+                .output()
+                .unwrap();
             let children = String::from_utf8_lossy(&of_it.stdout).into_owned();
             send_signal(self.worker.id(), signal);
             for child in children.split_whitespace() {
@@ -93,7 +96,11 @@ mod with_postgres {
             assert!(!verified.to_string().contains("fault\":{"), "{verified}");
         }
         let gaps = "SELECT count(*) FROM sojourn.runs r WHERE last_seq != (SELECT count(*) FROM sojourn.records WHERE run = r.no)";
-        assert_eq!(cluster.server.sql("agents", gaps), "0", "the records of each run are numbered without a gap");
+        assert_eq!(
+            cluster.server.sql("agents", gaps),
+            "0",
+            "the records of each run are numbered without a gap"
+        );
         assert_eq!(cluster.run(&["runs"]).as_array().unwrap().len(), runs.len());
     }
 
@@ -113,7 +120,10 @@ mod with_postgres {
         assert_eq!(cluster.person.json(&["runs"]).as_array().unwrap().len(), 0);
         // What does not work over an address says so before it does anything.
         let refused = cluster.person.run(&["up", "--store", &cluster.url]);
-        assert!(refused.code == 2 && refused.stderr.contains("`sojourn up` does not work with the store"), "{refused}");
+        assert!(
+            refused.code == 2 && refused.stderr.contains("`sojourn up` does not work with the store"),
+            "{refused}"
+        );
         let refused = cluster.person.run(&["worker"]);
         assert!(refused.code == 2 && refused.stderr.contains("needs a store"), "{refused}");
     }
@@ -128,7 +138,9 @@ mod with_postgres {
         let _other = Machine::start(&cluster, &["--labels", "web,gpu"]);
         until("the other run is finished too", || cluster.states() == ["finished", "finished"]);
         let endless = cluster.submit("1000000", &[]);
-        until("it is under way", || cluster.states()[2] == "running" && cluster.run(&["ps"])["runs"].get(0).is_some());
+        until("it is under way", || {
+            cluster.states()[2] == "running" && cluster.run(&["ps"])["runs"].get(0).is_some()
+        });
         cluster.run(&["queue", "cancel", &endless]);
         until("nothing is under way", || cluster.run(&["ps"])["runs"].get(0).is_none());
         let ended = [special, plain];
@@ -140,11 +152,14 @@ mod with_postgres {
     #[test]
     fn workers_that_are_killed_or_stopped_and_a_server_that_restarts_lose_and_double_nothing() {
         let Some(mut cluster) = Cluster::start() else { return };
-        let runs: Vec<String> = (0..6).map(|seed| cluster.submit("700", &["--seed", &seed.to_string()])).collect();
+        let runs: Vec<String> =
+            (0..6).map(|seed| cluster.submit("700", &["--seed", &seed.to_string()])).collect();
         let mut machines: Vec<Machine> = (0..3).map(|_| Machine::start(&cluster, &["--runs", "2"])).collect();
         let further = |cluster: &Cluster, what: &str| {
             let before = cluster.records();
-            until(what, || cluster.records() > before + 60 || cluster.states().iter().all(|state| state == "finished"));
+            until(what, || {
+                cluster.records() > before + 60 || cluster.states().iter().all(|state| state == "finished")
+            });
         };
         further(&cluster, "the runs are under way");
         // A machine sleeps for longer than its claims last, and wakes when others have its runs.

@@ -244,8 +244,7 @@ async fn write_run(
             ExportLine::Run(_) | ExportLine::End { .. } => {}
         }
     }
-    let mark =
-        query("INSERT INTO imported_runs (run, last) VALUES (?, ?)").bind(no).bind(last.0 as i64);
+    let mark = query("INSERT INTO imported_runs (run, last) VALUES (?, ?)").bind(no).bind(last.0 as i64);
     mark.execute(&mut *transaction).await?;
     // No writer exists in this home, so the run cannot be `Running`.
     let status = if run.run.status == RunStatus::Running { RunStatus::Paused } else { run.run.status };

@@ -199,13 +199,12 @@ impl Store {
     async fn fork_fault(&self, row: &RunRow) -> Result<Option<String>, Error> {
         let Some((parent, seq)) = &row.info.parent else { return Ok(None) };
         let hash_of = async |run: &RunId| -> Result<Option<Hash>, Error> {
-            let row = query(
-                "SELECT hash FROM records WHERE run = (SELECT no FROM runs WHERE id = ?) AND seq = ?",
-            )
-            .bind(run.as_str())
-            .bind(seq.0 as i64)
-            .fetch_optional(&self.pool)
-            .await?;
+            let row =
+                query("SELECT hash FROM records WHERE run = (SELECT no FROM runs WHERE id = ?) AND seq = ?")
+                    .bind(run.as_str())
+                    .bind(seq.0 as i64)
+                    .fetch_optional(&self.pool)
+                    .await?;
             row.map(|row| row.try_get::<&[u8], _>(0)?.try_into()).transpose()
         };
         let parent_row = RunRow::find(&mut self.pool.acquire().await?, parent).await?;

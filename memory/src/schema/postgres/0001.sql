@@ -59,17 +59,17 @@ CREATE TABLE imported_runs (
 );
 
 CREATE TABLE memory_clock (
-    only INTEGER PRIMARY KEY CHECK (only = 1),
+    "only" INTEGER PRIMARY KEY CHECK ("only" = 1),
     tick BIGINT NOT NULL
 );
 INSERT INTO memory_clock VALUES (1, 0);
 
 CREATE TABLE memory_store (
-    only    INTEGER PRIMARY KEY CHECK (only = 1),
+    "only"    INTEGER PRIMARY KEY CHECK ("only" = 1),
     mark    BYTEA  NOT NULL,
     folding BIGINT NOT NULL DEFAULT 0
 );
-INSERT INTO memory_store (only, mark) VALUES (1, uuid_send(gen_random_uuid()));
+INSERT INTO memory_store ("only", mark) VALUES (1, uuid_send(gen_random_uuid()));
 
 CREATE TABLE memory_documents (
     no           BIGINT PRIMARY KEY GENERATED ALWAYS AS IDENTITY,

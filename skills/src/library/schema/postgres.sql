@@ -1,6 +1,6 @@
 CREATE SCHEMA IF NOT EXISTS sojourn_library;
 CREATE TABLE IF NOT EXISTS schema_version (
-    only    INTEGER PRIMARY KEY CHECK (only = 1),
+    "only"    INTEGER PRIMARY KEY CHECK ("only" = 1),
     version BIGINT NOT NULL
 );
 INSERT INTO schema_version VALUES (1, 1) ON CONFLICT DO NOTHING;
