@@ -67,6 +67,11 @@ impl Home {
         self.server.as_ref()
     }
 
+    /// Where the tables are, for people: the directory, or the address without its password.
+    pub fn place(&self) -> String {
+        self.server.as_ref().map_or_else(|| self.path.display().to_string(), ToString::to_string)
+    }
+
     /// The variables that tell another process of this program where the tables are.
     pub fn variables(&self) -> impl Iterator<Item = (&'static str, String)> {
         self.server.iter().map(|server| (STORE, server.url().to_owned()))

@@ -17,6 +17,7 @@ mod postgres;
 mod query;
 mod row;
 mod server;
+mod text;
 mod value;
 
 pub use connection::{Access, Connection, Transaction};

@@ -2,7 +2,7 @@
 
 use crate::postgres::numbered;
 use crate::value::{Bind, Value};
-use crate::{Connection, Pool, Row, Transaction};
+use crate::{Connection, Pool, Row, Transaction, text};
 use futures_util::TryStreamExt as _;
 use sqlx::postgres::PgArguments;
 use sqlx::sqlite::SqliteArguments;
@@ -138,7 +138,7 @@ impl<'q> Query<'q> {
             Value::Integer(value) => query.bind(value),
             Value::Real(value) => query.bind(value),
             Value::Flag(value) => query.bind(value),
-            Value::Text(value) => query.bind(value.map(std::borrow::Cow::into_owned)),
+            Value::Text(value) => query.bind(value.map(|text| text::stored(text).into_owned())),
             Value::Bytes(value) => query.bind(value.map(std::borrow::Cow::into_owned)),
             Value::Stored(value) => query.bind(value.into_owned().into_bytes()),
         })

@@ -1,5 +1,6 @@
 //! Rows of a result.
 
+use crate::text;
 use sqlx::postgres::PgRow;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{ColumnIndex, Decode, Error, Postgres, Row as _, Sqlite, Type};
@@ -32,6 +33,20 @@ impl Row {
         match self {
             Self::Sqlite(row) => row.try_get(index),
             Self::Postgres(row) => row.try_get(index),
+        }
+    }
+
+    /// A column with any text, also one with NUL characters; of those, [`try_get`](Self::try_get) gives another spelling.
+    ///
+    /// # Errors
+    /// As [`try_get`](Self::try_get).
+    pub fn text<I>(&self, index: I) -> Result<String, Error>
+    where
+        I: ColumnIndex<SqliteRow> + ColumnIndex<PgRow>,
+    {
+        match self {
+            Self::Sqlite(row) => row.try_get(index),
+            Self::Postgres(row) => row.try_get(index).map(text::original),
         }
     }
 }

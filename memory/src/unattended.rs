@@ -36,8 +36,9 @@ pub(crate) async fn forget(connection: &mut Connection<'_>, needles: &[Vec<u8>])
         "DELETE FROM heartbeats WHERE instr(report, ?) > 0",
         "UPDATE jobs SET why = NULL WHERE instr(why, ?) > 0",
     ];
-    // The bytes of pictures and sounds are in none of these texts.
-    for needle in needles.iter().filter_map(|needle| str::from_utf8(needle).ok()) {
+    // The bytes of pictures and sounds are in none of these texts, and a NUL is written in another way.
+    let texts = needles.iter().filter_map(|needle| str::from_utf8(needle).ok());
+    for needle in texts.filter(|needle| !needle.contains('\0')) {
         for sql in HOLDERS {
             query(sql).bind(needle).execute(&mut *connection).await?;
         }

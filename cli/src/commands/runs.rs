@@ -20,7 +20,7 @@ pub async fn runs(home: &Home, args: Reading) -> Result<()> {
     if runs.is_empty() {
         output::note(format!(
             "there are no runs in `{}`; start one with `sojourn run AGENT.TOML`",
-            home.path().display()
+            home.place()
         ));
         return Ok(());
     }

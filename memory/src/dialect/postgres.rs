@@ -9,8 +9,8 @@ pub(super) static DIALECT: Dialect = Dialect {
          || payload || coalesce(blobs, ''::bytea) || hash, ''::bytea ORDER BY seq) \
          FROM (SELECT * FROM records WHERE run = ?1 AND seq BETWEEN ?2 AND ?3 ORDER BY seq LIMIT ?4) page",
     delete_empty_run: "DELETE FROM runs WHERE id = ?1 AND parent_run IS NULL \
-         AND (owner IS NULL OR owner = ?2 OR starts_with(owner, split_part(?2, '/', 1) || '/') \
-         OR leased_until < clock_timestamp()) \
+         AND (owner IS NULL OR leased_until < clock_timestamp() \
+         OR owner != ?2 AND starts_with(owner, split_part(?2, '/', 1) || '/')) \
          AND NOT EXISTS (SELECT 1 FROM records WHERE records.run = runs.no)",
     // Short texts first, as BM25 would have it among texts with the same words.
     search: "NULL::text AS snippet FROM memories WHERE words @> ARRAY(SELECT value FROM json_each(?1)) \

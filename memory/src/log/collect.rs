@@ -131,7 +131,7 @@ async fn find(connection: &mut Connection<'_>, keep: &RetentionPolicy) -> Result
         garbage.runs.push(run.info.id);
     }
     let mut referenced: HashSet<BlobId> = HashSet::new();
-    let rows = query("SELECT run, seq, blobs, length(payload) FROM records WHERE blobs IS NOT NULL OR run IN (SELECT CAST(value AS BIGINT) FROM json_each(?))")
+    let rows = query("SELECT run, seq, blobs, CAST(length(payload) AS BIGINT) FROM records WHERE blobs IS NOT NULL OR run IN (SELECT CAST(value AS BIGINT) FROM json_each(?))")
         .bind(serde_json::json!(removed).to_string())
         .fetch_all(&mut *connection)
         .await?;
@@ -151,7 +151,7 @@ async fn find(connection: &mut Connection<'_>, keep: &RetentionPolicy) -> Result
     for row in query("SELECT blob FROM memories WHERE blob IS NOT NULL").fetch_all(&mut *connection).await? {
         referenced.insert(BlobId(row.try_get::<&[u8], _>(0)?.try_into()?));
     }
-    for row in query("SELECT no, id, length(body) FROM blobs").fetch_all(connection).await? {
+    for row in query("SELECT no, id, CAST(length(body) AS BIGINT) FROM blobs").fetch_all(connection).await? {
         let id = BlobId(row.try_get::<&[u8], _>(1)?.try_into()?);
         if !referenced.contains(&id) {
             garbage.unreferenced.push(row.try_get(0)?);

@@ -1,6 +1,6 @@
 //! The right to write one run: the lock of a file in a home, a lease in a server.
 
-use super::lease::Lease;
+use super::lease::{self, Lease};
 use super::lock::RunLock;
 use super::{RunId, RunStatus};
 use crate::{Error, Store};
@@ -16,10 +16,14 @@ pub(super) enum Hold {
 
 impl Hold {
     /// Takes the lock of a run that may not exist yet. `None` in a server, where a run is leased once it exists.
+    ///
+    /// # Errors
+    /// [`Error::Locked`].
     pub(super) async fn lock(store: &Store, run: &RunId) -> Result<Option<RunLock>, Error> {
-        match store.own_home() {
-            Some(home) => Ok(Some(RunLock::take(home, run).await?)),
-            None => Ok(None),
+        match (store.own_home(), store.owner()) {
+            (Some(home), _) => Ok(Some(RunLock::take(home, run).await?)),
+            (None, Some(owner)) => lease::wait_until_free(store, run, owner).await.map(|()| None),
+            (None, None) => Ok(None),
         }
     }
 

@@ -8,7 +8,7 @@
 use super::{RunId, RunStatus};
 use crate::{Error, Store};
 use sojourn_database::{Connection, Pool, Row, query};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tokio::task::AbortHandle;
 
 /// How long a lease lasts after it was renewed.
@@ -80,16 +80,10 @@ impl Lease {
     /// # Errors
     /// [`Error::Locked`] while another process has the run leased, [`Error::NoSuchRun`].
     pub(super) async fn take(store: &Store, run: &RunId, owner: &Owner) -> Result<Self, Error> {
-        let since = std::time::Instant::now();
-        let row = loop {
-            match take(&store.pool, run, owner).await? {
-                Some(row) => break row,
-                None if since.elapsed() < PATIENCE => tokio::time::sleep(PATIENCE / 10).await,
-                None => {
-                    store.run_row(run).await?;
-                    return Err(Error::Locked { run: run.clone() });
-                }
-            }
+        wait_until_free(store, run, owner).await?;
+        let Some(row) = take(&store.pool, run, owner).await? else {
+            store.run_row(run).await?;
+            return Err(Error::Locked { run: run.clone() });
         };
         let (no, epoch) = (row.try_get(0)?, row.try_get(1)?);
         let pool = store.pool.clone();
@@ -139,6 +133,29 @@ impl Drop for Lease {
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             let (pool, no, epoch) = (self.pool.clone(), self.no, self.epoch);
             runtime.spawn(async move { release(&pool, no, epoch).await });
+        }
+    }
+}
+
+/// Waits a moment until no process that `owner` does not replace has the run leased. The run need not exist.
+///
+/// # Errors
+/// [`Error::Locked`].
+pub(super) async fn wait_until_free(store: &Store, run: &RunId, owner: &Owner) -> Result<(), Error> {
+    let since = Instant::now();
+    loop {
+        let taken = query(
+            "SELECT 1 FROM runs WHERE id = ?1 AND owner IS NOT NULL AND leased_until >= clock_timestamp() \
+             AND NOT (owner != ?2 AND starts_with(owner, split_part(?2, '/', 1) || '/'))",
+        )
+        .bind(run.as_str())
+        .bind(owner.as_str())
+        .fetch_optional(&store.pool)
+        .await?;
+        match taken {
+            None => return Ok(()),
+            Some(_) if since.elapsed() < PATIENCE => tokio::time::sleep(PATIENCE / 10).await,
+            Some(_) => return Err(Error::Locked { run: run.clone() }),
         }
     }
 }

@@ -76,7 +76,7 @@ impl Memories {
             after = last.try_get(0)?;
             let texts = rows
                 .iter()
-                .map(|row| Ok((id(row, 1)?, row.try_get(2)?)))
+                .map(|row| Ok((id(row, 1)?, row.text(2)?)))
                 .collect::<Result<Vec<(MemoryId, String)>, Error>>()?;
             done += self.embed_batch(embedder, &texts).await?;
             progress(IndexProgress { stage: IndexStage::Embedding, done: done.min(of), of });

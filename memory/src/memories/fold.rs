@@ -59,8 +59,8 @@ pub(crate) async fn refresh(connection: &mut Connection<'_>) -> Result<(), Error
             .await?;
         for row in &rows {
             after = row.try_get(0)?;
-            let text: &str = row.try_get(1)?;
-            let new = folded(text);
+            let text = row.text(1)?;
+            let new = folded(&text);
             if new.as_deref() != row.try_get(2)? {
                 query("UPDATE memories SET folded = ? WHERE no = ?")
                     .bind(new)
@@ -68,7 +68,7 @@ pub(crate) async fn refresh(connection: &mut Connection<'_>) -> Result<(), Error
                     .execute(&mut *transaction)
                     .await?;
             }
-            index(&mut transaction, after, text).await?;
+            index(&mut transaction, after, &text).await?;
         }
         if (rows.len() as i64) < PAGE {
             break;

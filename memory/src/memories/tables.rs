@@ -144,7 +144,7 @@ pub(super) const CORPUS: &str = "id, tenant, kind, text, importance, event_time_
 /// Decodes a row with the columns [`CORPUS`].
 pub(super) fn corpus_row(row: &sojourn_database::Row) -> Result<Row, Error> {
     let hash = Hash::try_from(row.try_get::<&[u8], _>("content_hash")?)?;
-    let text: String = row.try_get("text")?;
+    let text = row.text("text")?;
     let closed: Option<i64> = row.try_get("closed")?;
     let valid_to: Option<i64> = row.try_get("valid_to_ms")?;
     let entry = Entry {
@@ -180,7 +180,7 @@ pub(super) fn decode(row: &sojourn_database::Row) -> Result<Memory, Error> {
         id: id(row, 0)?,
         tenant: Tenant::new(row.try_get::<String, _>("tenant")?)?,
         kind: kind(row)?,
-        text: row.try_get("text")?,
+        text: row.text("text")?,
         importance: row.try_get::<f64, _>("importance")? as f32,
         event_time_ms: row.try_get("event_time_ms")?,
         environment: row.try_get("environment")?,

@@ -358,7 +358,6 @@ sojourn_testkit::also_in_postgres!(
     remember_is_idempotent_and_rejects_invalid_memories,
     equal_texts_are_recalled_once,
     search_get_and_credit_work,
-    forgotten_memory_leaves_no_trace,
     recall_obeys_its_rules,
     any_text_is_stored_unchanged,
 );
