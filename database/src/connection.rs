@@ -53,28 +53,27 @@ impl Connection<'_> {
     pub async fn begin(&mut self, access: Access) -> Result<Transaction<'_>, Error> {
         Ok(Transaction(match self {
             Self::Sqlite(link) => {
-                Connection::Sqlite(Link::Within(link.get().begin_with("BEGIN IMMEDIATE").await?))
+                Connection::Sqlite(Link::Within(Box::pin(link.get().begin_with("BEGIN IMMEDIATE")).await?))
             }
-            Self::Postgres(link) => {
-                Connection::Postgres(Link::Within(link.get().begin_with(postgres::begin(access)).await?))
-            }
+            Self::Postgres(link) => Connection::Postgres(Link::Within(
+                Box::pin(link.get().begin_with(postgres::begin(access))).await?,
+            )),
         }))
     }
 
     /// Runs a script of several statements without parameters.
     pub async fn run(&mut self, script: &'static str) -> Result<(), Error> {
         match self {
-            Self::Sqlite(link) => drop(sqlx::raw_sql(script).execute(link.get()).await?),
-            Self::Postgres(link) => drop(sqlx::raw_sql(script).execute(link.get()).await?),
+            Self::Sqlite(link) => Box::pin(sqlx::raw_sql(script).execute(link.get())).await.map(|_| ()),
+            Self::Postgres(link) => Box::pin(sqlx::raw_sql(script).execute(link.get())).await.map(|_| ()),
         }
-        Ok(())
     }
 
     /// Closes a connection that this caller alone owns, and gives back any other.
     pub async fn close(self) -> Result<(), Error> {
         match self {
-            Self::Sqlite(Link::Own(connection)) => connection.close().await,
-            Self::Postgres(Link::Own(connection)) => connection.close().await,
+            Self::Sqlite(Link::Own(connection)) => Box::pin(connection.close()).await,
+            Self::Postgres(Link::Own(connection)) => Box::pin(connection.close()).await,
             _ => Ok(()),
         }
     }
@@ -105,8 +104,8 @@ impl<'c> Transaction<'c> {
     /// After an error of a connection that was lost, it is not known whether they are.
     pub async fn commit(self) -> Result<(), Error> {
         match self.0 {
-            Connection::Sqlite(Link::Within(transaction)) => transaction.commit().await,
-            Connection::Postgres(Link::Within(transaction)) => transaction.commit().await,
+            Connection::Sqlite(Link::Within(transaction)) => Box::pin(transaction.commit()).await,
+            Connection::Postgres(Link::Within(transaction)) => Box::pin(transaction.commit()).await,
             _ => Ok(()),
         }
     }
@@ -114,8 +113,8 @@ impl<'c> Transaction<'c> {
     /// Undoes its changes.
     pub async fn rollback(self) -> Result<(), Error> {
         match self.0 {
-            Connection::Sqlite(Link::Within(transaction)) => transaction.rollback().await,
-            Connection::Postgres(Link::Within(transaction)) => transaction.rollback().await,
+            Connection::Sqlite(Link::Within(transaction)) => Box::pin(transaction.rollback()).await,
+            Connection::Postgres(Link::Within(transaction)) => Box::pin(transaction.rollback()).await,
             _ => Ok(()),
         }
     }

@@ -42,16 +42,18 @@ impl Pool {
     /// A connection, as soon as one is free.
     pub async fn acquire(&self) -> Result<Connection<'static>, Error> {
         Ok(match self {
-            Self::Sqlite(pool) => Connection::Sqlite(Link::Pooled(pool.acquire().await?)),
-            Self::Postgres(pool) => Connection::Postgres(Link::Pooled(pool.acquire().await?)),
+            Self::Sqlite(pool) => Connection::Sqlite(Link::Pooled(Box::pin(pool.acquire()).await?)),
+            Self::Postgres(pool) => Connection::Postgres(Link::Pooled(Box::pin(pool.acquire()).await?)),
         })
     }
 
     /// Begins a transaction that writes, on a connection of the pool.
     pub async fn begin(&self, access: Access) -> Result<Transaction<'static>, Error> {
         Ok(match self {
-            Self::Sqlite(pool) => Transaction::sqlite(pool.begin_with("BEGIN IMMEDIATE").await?),
-            Self::Postgres(pool) => Transaction::postgres(pool.begin_with(postgres::begin(access)).await?),
+            Self::Sqlite(pool) => Transaction::sqlite(Box::pin(pool.begin_with("BEGIN IMMEDIATE")).await?),
+            Self::Postgres(pool) => {
+                Transaction::postgres(Box::pin(pool.begin_with(postgres::begin(access))).await?)
+            }
         })
     }
 

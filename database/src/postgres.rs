@@ -40,7 +40,7 @@ pub(crate) fn pool(server: &Server, schema: &str, most: u32) -> Result<PgPool, E
     let pool = PgPoolOptions::new()
         .max_connections(most)
         .min_connections(0)
-        .idle_timeout(Duration::from_secs(60))
+        .idle_timeout(Duration::from_mins(1))
         .acquire_timeout(PATIENCE);
     Ok(pool.connect_lazy_with(options(server, schema)?))
 }
@@ -86,7 +86,8 @@ pub(crate) fn numbered(sql: SqlStr) -> SqlStr {
         rest = &rest[at + 1..];
         let digits = rest.len() - rest.trim_start_matches(|c: char| c.is_ascii_digit()).len();
         if digits == 0 {
-            numbered.push_str(&format!("${next}"));
+            numbered.push('$');
+            numbered.push_str(&next.to_string());
             next += 1;
         } else {
             numbered.push('$');

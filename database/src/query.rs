@@ -8,6 +8,8 @@ use sqlx::postgres::PgArguments;
 use sqlx::sqlite::SqliteArguments;
 use sqlx::{Error, Postgres, SqlSafeStr, SqlStr, Sqlite};
 
+// The futures of both engines are in every future here; boxed, they do not make those of all callers large.
+
 /// A statement with its parameters. Its text has no `?` other than those of parameters.
 #[derive(Debug)]
 pub struct Query<'q> {
@@ -54,8 +56,10 @@ impl<'q> Query<'q> {
     pub async fn execute<'e, 'c: 'e>(self, on: impl Into<On<'e, 'c>>) -> Result<Done, Error> {
         let mut pooled = None;
         let rows = match open(on.into(), &mut pooled).await? {
-            Connection::Sqlite(link) => self.sqlite().execute(link.get()).await?.rows_affected(),
-            Connection::Postgres(link) => self.postgres().execute(link.get()).await?.rows_affected(),
+            Connection::Sqlite(link) => Box::pin(self.sqlite().execute(link.get())).await?.rows_affected(),
+            Connection::Postgres(link) => {
+                Box::pin(self.postgres().execute(link.get())).await?.rows_affected()
+            }
         };
         Ok(Done { rows })
     }
@@ -72,9 +76,11 @@ impl<'q> Query<'q> {
     pub async fn fetch_optional<'e, 'c: 'e>(self, on: impl Into<On<'e, 'c>>) -> Result<Option<Row>, Error> {
         let mut pooled = None;
         Ok(match open(on.into(), &mut pooled).await? {
-            Connection::Sqlite(link) => self.sqlite().fetch_optional(link.get()).await?.map(Row::Sqlite),
+            Connection::Sqlite(link) => {
+                Box::pin(self.sqlite().fetch_optional(link.get())).await?.map(Row::Sqlite)
+            }
             Connection::Postgres(link) => {
-                self.postgres().fetch_optional(link.get()).await?.map(Row::Postgres)
+                Box::pin(self.postgres().fetch_optional(link.get())).await?.map(Row::Postgres)
             }
         })
     }
@@ -84,11 +90,13 @@ impl<'q> Query<'q> {
         let mut pooled = None;
         Ok(match open(on.into(), &mut pooled).await? {
             Connection::Sqlite(link) => {
-                self.sqlite().fetch_all(link.get()).await?.into_iter().map(Row::Sqlite).collect()
+                Box::pin(self.sqlite().fetch_all(link.get())).await?.into_iter().map(Row::Sqlite).collect()
             }
-            Connection::Postgres(link) => {
-                self.postgres().fetch_all(link.get()).await?.into_iter().map(Row::Postgres).collect()
-            }
+            Connection::Postgres(link) => Box::pin(self.postgres().fetch_all(link.get()))
+                .await?
+                .into_iter()
+                .map(Row::Postgres)
+                .collect(),
         })
     }
 
@@ -152,7 +160,7 @@ async fn open<'e, 'c: 'e>(
 ) -> Result<&'e mut Connection<'c>, Error> {
     match on {
         On::Connection(connection) => Ok(connection),
-        On::Pool(pool) => Ok(pooled.insert(pool.acquire().await?)),
+        On::Pool(pool) => Ok(pooled.insert(Box::pin(pool.acquire()).await?)),
     }
 }
 

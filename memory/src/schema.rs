@@ -63,14 +63,12 @@ pub(crate) async fn migrate_server(connection: &mut Connection<'_>) -> Result<()
         return Ok(());
     }
     let mut transaction = connection.begin(Access::Alone).await?;
-    let found = match version(&mut transaction).await? {
-        Some(found) => found,
-        None => {
-            transaction.run("CREATE SCHEMA IF NOT EXISTS sojourn").await?;
-            transaction.run("CREATE TABLE schema_version (version BIGINT NOT NULL)").await?;
-            0
-        }
-    };
+    let found = version(&mut transaction).await?;
+    if found.is_none() {
+        transaction.run("CREATE SCHEMA IF NOT EXISTS sojourn").await?;
+        transaction.run("CREATE TABLE schema_version (version BIGINT NOT NULL)").await?;
+    }
+    let found = found.unwrap_or(0);
     if found > known {
         return Err(Error::NewerSchema { found, known });
     }

@@ -18,7 +18,7 @@ const GROUP_RECORDS: usize = 64;
 /// Number of buffered blob bytes that triggers a flush.
 const GROUP_BYTES: usize = 8 << 20;
 /// How long a server that cannot be reached is waited for before a flush fails, and the pause between two attempts.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 const RETRY: Duration = Duration::from_millis(200);
 
 /// What [`Writer::commit`] guarantees.

@@ -2,7 +2,7 @@
 
 use crate::common::{home, run_id};
 use serde_json::json;
-use sojourn_memory::{Durability, Error, EventSeq, NewRun, Owner, RunStatus, Server, Store};
+use sojourn_memory::{Durability, Error, EventSeq, NewRun, Owner, RetentionPolicy, RunStatus, Server, Store};
 use sojourn_testkit::Postgres;
 
 mod with_postgres {
@@ -18,7 +18,7 @@ mod with_postgres {
         fn start() -> Option<Self> {
             let server = Postgres::start()?;
             let url = server.database("agents").parse().unwrap();
-            Some(Self { server: server, url, home: home() })
+            Some(Self { server, url, home: home() })
         }
 
         async fn open(&self, owner: Owner) -> Store {
@@ -61,10 +61,10 @@ mod with_postgres {
         writer.commit(Durability::Effect).await.unwrap();
         assert!(matches!(other.resume_run(&run_id()).await, Err(Error::Locked { .. })));
         assert!(other.is_live(&run_id()).await.unwrap());
-        assert!(matches!(other.collect(&Default::default()).await, Err(Error::Collecting)));
+        assert!(matches!(other.collect(&RetentionPolicy::default()).await, Err(Error::Collecting)));
         // As if the writer had been stopped for longer than its lease.
         shared.server.sql("agents", "UPDATE sojourn.runs SET leased_until = now() - interval '1 s'");
-        let collected = other.collect(&Default::default()).await.unwrap();
+        let collected = other.collect(&RetentionPolicy::default()).await.unwrap();
         assert_eq!(collected.garbage.runs, []);
         writer.append("step", 2, json!({}), vec![]).await.unwrap();
         assert!(matches!(writer.commit(Durability::Effect).await, Err(Error::Fenced { .. })));

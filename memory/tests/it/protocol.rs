@@ -186,7 +186,9 @@ fn no_interleaving_loses_or_doubles_a_record_or_lets_a_fenced_process_write() {
     // From every state in which a claim is still to be had, the run can be brought to its end.
     let mut leads: BTreeMap<&State, Vec<&State>> = BTreeMap::new();
     for (state, next) in &reached {
-        next.iter().for_each(|next| leads.entry(next).or_default().push(state));
+        for next in next {
+            leads.entry(next).or_default().push(state);
+        }
     }
     let mut open: Vec<&State> = reached.keys().filter(|state| state.settled.is_some()).collect();
     let mut ends: BTreeSet<&State> = open.iter().copied().collect();
