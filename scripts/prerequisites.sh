@@ -31,6 +31,18 @@ if [ -n "$missing" ]; then
     fi
 fi
 
+# A database server, for tests of stores that several machines share; without one they say that they are skipped.
+if ! ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 && ! command -v initdb >/dev/null 2>&1; then
+    if command -v apt-get >/dev/null 2>&1 && [ "$(id -u)" = 0 ]; then
+        echo "installing: postgresql" >&2
+        DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends postgresql >/dev/null ||
+            echo "note: PostgreSQL could not be installed; stores in a server are not tested" >&2
+    else
+        echo "note: there is no PostgreSQL here; stores in a server are not tested" >&2
+        echo "hint: on Debian or Ubuntu: sudo apt-get install postgresql" >&2
+    fi
+fi
+
 if ! command -v cargo >/dev/null 2>&1; then
     echo "error: cargo was not found" >&2
     echo "hint: install Rust from https://rustup.rs" >&2

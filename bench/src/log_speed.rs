@@ -29,7 +29,8 @@ pub async fn measure(home: Home, args: &LogSpeed) -> Result<()> {
     let place = Scratch::create_in(existing(home.path())).context("cannot create a temporary directory")?;
     let mut figures = Map::new();
     figures.insert("load_before".to_owned(), load());
-    let store = Store::open(place.path()).await?;
+    // With `SOJOURN_STORE`, an empty database of a server is measured.
+    let store = if home.server().is_some() { home.store().await? } else { Store::open(place.path()).await? };
     figures.insert("append".to_owned(), append(&store, args.records).await?);
     figures.insert("verify".to_owned(), verify(&store).await?);
     let (turns, each) = turns(&store, args.turns).await?;

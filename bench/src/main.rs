@@ -17,7 +17,7 @@ mod log_speed;
 use anyhow::Result;
 use args::{Args, Command};
 use clap::Parser as _;
-use sojourn_cli::home::Home;
+use sojourn_cli::home::{Home, STORE};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
@@ -27,7 +27,7 @@ fn main() -> ExitCode {
 
 /// Measures what was asked for.
 async fn measure(home: Option<std::path::PathBuf>, command: Command) -> Result<ExitCode> {
-    let home = Home::find(home, sojourn::environments())?;
+    let home = Home::find(home, sojourn::environments())?.with_store(std::env::var(STORE).ok().as_deref())?;
     match command {
         Command::Crafter(args) => return Box::pin(agents::crafter(&home, args)).await,
         Command::Miniwob(args) => return Box::pin(agents::miniwob(&home, args)).await,

@@ -175,6 +175,12 @@ fn explain_memory(error: &sojourn_memory::Error) -> (Kind, Option<String>) {
             "`sojourn log verify` says what is intact, and `sojourn log recover RUN` makes a new run of a run's intact beginning",
         ),
         E::DiskFull => (Kind::Failure, "free some space and resume; nothing recorded is lost"),
+        E::Unreachable(_) => {
+            (Kind::Failure, "nothing recorded is lost; resume the run when the server is there again")
+        }
+        E::Fenced { .. } => (Kind::Failure, "it goes on there: `sojourn ps` shows where runs are under way"),
+        E::Encoding { .. } => (Kind::Usage, "use another database with `--store`"),
+        E::NoServer => (Kind::Usage, "give `--store postgres://USER@HOST/DATABASE`, or set SOJOURN_STORE"),
         E::ReadOnly => {
             (Kind::Failure, "check the permissions of the home directory, or choose another with `--home`")
         }

@@ -5,12 +5,13 @@
 //! deaths without progress the supervisor gives up with a report.
 
 use crate::error::{Failure, Kind};
-use crate::home::Home;
+use crate::home::{Home, OWNER};
 use crate::output;
 use crate::session::{SAME_REQUEST, Signals, StopSignal};
 use anyhow::{Context as _, Result};
-use sojourn_memory::{RunId, Store};
+use sojourn_memory::RunId;
 use std::process::{ExitCode, ExitStatus};
+use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 use tokio::process::{Child, Command};
 
@@ -144,6 +145,8 @@ fn start(work: &Work, begun: bool) -> Result<Child> {
             } else {
                 command.env(HOME, home.path());
             }
+            // Its processes succeed each other without waiting for the lease of the one that died.
+            command.envs(home.variables()).env(OWNER, owner());
             command.args(&work.args).arg("--worker").arg(run.as_str())
         }
         Task::Service(_) => command.args(&work.args).arg("--worker"),
@@ -153,6 +156,14 @@ fn start(work: &Work, begun: bool) -> Result<Child> {
     }
     command.envs(work.variables.iter().cloned()).env(SUPERVISOR, std::process::id().to_string());
     command.kill_on_drop(true).spawn().context("cannot start the worker process")
+}
+
+/// The name of this supervisor and of all its workers, among those of all machines; the one that it was given, if it was.
+fn owner() -> String {
+    static OWN: LazyLock<String> = LazyLock::new(|| {
+        std::env::var(OWNER).unwrap_or_else(|_| sojourn_memory::Owner::alone().name().to_owned())
+    });
+    OWN.clone()
 }
 
 /// Waits for the worker. Returns its exit status, and whether a signal had asked it to stop. Signals are passed on, except for
@@ -204,7 +215,7 @@ fn death(status: ExitStatus) -> Option<String> {
 
 /// The last durable record of a run; 0 if it has none.
 async fn last_seq(home: &Home, run: &RunId) -> u64 {
-    let info = async { anyhow::Ok(Store::open(home.path()).await?.run(run.as_str()).await?) };
+    let info = async { anyhow::Ok(home.store().await?.run(run.as_str()).await?) };
     info.await.map_or(0, |info| info.last_seq.0)
 }
 

@@ -187,9 +187,9 @@ pub async fn ran(store: &Store, info: &RunInfo) -> Result<Duration, ReadError> {
 }
 
 /// The status of a run. A run that is marked as running but has no writer was cut off.
-pub fn standing(store: &Store, run: &RunInfo) -> &'static str {
+pub async fn standing(store: &Store, run: &RunInfo) -> &'static str {
     match run.status {
-        RunStatus::Running if !store.is_live(&run.id).unwrap_or(true) => "cut off",
+        RunStatus::Running if !store.is_live(&run.id).await.unwrap_or(true) => "cut off",
         status => status.as_str(),
     }
 }

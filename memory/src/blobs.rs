@@ -1,10 +1,8 @@
 //! Content-addressed blob store: each content is stored once, under its SHA-256.
 
 use crate::{BlobId, Error, Store, compression};
-use futures_util::TryStreamExt as _;
 use serde::Serialize;
-use sqlx::sqlite::SqliteRow;
-use sqlx::{Row, SqliteConnection};
+use sojourn_database::{Connection, Row, query};
 use std::collections::HashMap;
 
 /// Number of blobs that one query checks.
@@ -26,7 +24,7 @@ impl Store {
     /// together with the record that references it.
     pub async fn put_blob(&self, content: &[u8]) -> Result<BlobId, Error> {
         let id = BlobId::of(content);
-        insert(&mut *self.pool.acquire().await?, &id, content).await?;
+        insert(&mut self.pool.acquire().await?, &id, content).await?;
         Ok(id)
     }
 
@@ -36,7 +34,7 @@ impl Store {
     /// [`Error::UnknownBlob`], [`Error::ForgottenBlob`], [`Error::Damaged`].
     pub async fn blob(&self, id: &BlobId) -> Result<Vec<u8>, Error> {
         // The connection returns to the pool before `is_forgotten` takes one.
-        let stored = read(&mut *self.pool.acquire().await?, id).await?;
+        let stored = read(&mut self.pool.acquire().await?, id).await?;
         match stored {
             Some(StoredBlob::Intact(content)) => Ok(content),
             Some(StoredBlob::Damaged(what)) => Err(Error::Damaged { place: format!("blob `{id}`"), what }),
@@ -47,31 +45,33 @@ impl Store {
 
     /// Whether a blob with this address is stored.
     pub async fn has_blob(&self, id: &BlobId) -> Result<bool, Error> {
-        let found = sqlx::query("SELECT 1 FROM blobs WHERE id = ?").bind(id.0.as_bytes().as_slice());
+        let found = query("SELECT 1 FROM blobs WHERE id = ?").bind(id.0.as_bytes().as_slice());
         Ok(found.fetch_optional(&self.pool).await?.is_some())
     }
 
     /// Counts and sizes of all blobs.
     pub async fn blob_stats(&self) -> Result<BlobStats, Error> {
-        let row =
-            sqlx::query("SELECT count(*), coalesce(sum(size), 0), coalesce(sum(length(body)), 0) FROM blobs")
-                .fetch_one(&self.pool)
-                .await?;
+        let row = query(
+            "SELECT count(*), CAST(coalesce(sum(size), 0) AS BIGINT), \
+             CAST(coalesce(sum(length(body)), 0) AS BIGINT) FROM blobs",
+        )
+        .fetch_one(&self.pool)
+        .await?;
         let number = |column: usize| row.try_get::<i64, _>(column).map(|value| value as u64);
         Ok(BlobStats { count: number(0)?, bytes: number(1)?, stored_bytes: number(2)? })
     }
 }
 
 pub(crate) async fn insert(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection<'_>,
     id: &BlobId,
     content: &[u8],
 ) -> Result<(), Error> {
     let packed = compression::compress(content);
-    sqlx::query("INSERT INTO blobs (id, size, packed, body) VALUES (?, ?, ?, ?) ON CONFLICT (id) DO NOTHING")
+    query("INSERT INTO blobs (id, size, packed, body) VALUES (?, ?, ?, ?) ON CONFLICT (id) DO NOTHING")
         .bind(id.0.as_bytes().as_slice())
         .bind(content.len() as i64)
-        .bind(packed.is_some())
+        .bind(i64::from(packed.is_some()))
         .bind(packed.as_deref().unwrap_or(content))
         .execute(connection)
         .await?;
@@ -108,8 +108,8 @@ impl From<StoredBlob> for BlobCheck {
 }
 
 /// `None` if the table has no such blob.
-async fn read(connection: &mut SqliteConnection, id: &BlobId) -> Result<Option<StoredBlob>, Error> {
-    let row = sqlx::query("SELECT size, packed, body FROM blobs WHERE id = ?")
+async fn read(connection: &mut Connection<'_>, id: &BlobId) -> Result<Option<StoredBlob>, Error> {
+    let row = query("SELECT size, packed, body FROM blobs WHERE id = ?")
         .bind(id.0.as_bytes().as_slice())
         .fetch_optional(connection)
         .await?;
@@ -118,39 +118,32 @@ async fn read(connection: &mut SqliteConnection, id: &BlobId) -> Result<Option<S
 
 /// Checks blobs and adds the results to `found`. Missing blobs get no entry.
 pub(crate) async fn check(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection<'_>,
     ids: &[BlobId],
     found: &mut HashMap<BlobId, BlobCheck>,
 ) -> Result<(), Error> {
     for ids in ids.chunks(CHECKED_AT_ONCE) {
         let listed: Vec<String> = ids.iter().map(ToString::to_string).collect();
-        let mut rows = sqlx::query(
+        let read = query(
             "SELECT size, packed, body, id FROM blobs WHERE id IN (SELECT unhex(value) FROM json_each(?))",
         )
         .bind(serde_json::json!(listed).to_string())
-        .fetch(&mut *connection);
-        loop {
-            match rows.try_next().await.map_err(Error::from) {
-                Ok(Some(row)) => {
-                    let id = BlobId(row.try_get::<&[u8], _>(3)?.try_into()?);
-                    found.insert(id, content(&row, &id)?.into());
-                }
-                Ok(None) => break,
-                // A database page of one of these blobs is damaged; single queries find out which.
-                Err(Error::Damaged { .. }) => {
-                    drop(rows);
-                    check_each(connection, ids, found).await?;
-                    break;
-                }
-                Err(error) => return Err(error),
-            }
+        .fetch_each(connection, |row| {
+            let id = BlobId(row.try_get::<&[u8], _>(3)?.try_into()?);
+            found.insert(id, content(&row, &id)?.into());
+            Ok(())
+        });
+        match read.await {
+            // A database page of one of these blobs is damaged; single queries find out which.
+            Err(Error::Damaged { .. }) => check_each(connection, ids, found).await?,
+            result => result?,
         }
     }
     Ok(())
 }
 
 async fn check_each(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection<'_>,
     ids: &[BlobId],
     found: &mut HashMap<BlobId, BlobCheck>,
 ) -> Result<(), Error> {
@@ -166,7 +159,7 @@ async fn check_each(
     Ok(())
 }
 
-fn content(row: &SqliteRow, id: &BlobId) -> Result<StoredBlob, Error> {
+fn content(row: &Row, id: &BlobId) -> Result<StoredBlob, Error> {
     let (size, packed): (i64, i64) = (row.try_get(0)?, row.try_get(1)?);
     let body: &[u8] = row.try_get(2)?;
     let content = match packed {
@@ -185,6 +178,6 @@ fn content(row: &SqliteRow, id: &BlobId) -> Result<StoredBlob, Error> {
 
 /// Whether the blob's content was deleted together with a memory.
 pub(crate) async fn is_forgotten(store: &Store, id: &BlobId) -> Result<bool, Error> {
-    let found = sqlx::query("SELECT 1 FROM forgotten_blobs WHERE id = ?").bind(id.0.as_bytes().as_slice());
+    let found = query("SELECT 1 FROM forgotten_blobs WHERE id = ?").bind(id.0.as_bytes().as_slice());
     Ok(found.fetch_optional(&store.pool).await?.is_some())
 }

@@ -1,4 +1,5 @@
 use crate::{BlobId, EventSeq, MemoryId, RunId};
+use sojourn_database::Failure;
 use std::path::PathBuf;
 
 /// An error of the store, its log, its blobs or its memories.
@@ -48,6 +49,13 @@ pub enum Error {
         last: EventSeq,
         /// The last record according to the head file.
         known: EventSeq,
+    },
+    /// Another process took the run over while this one was stopped, cut off or slow. What this one has not yet committed is lost, and
+    /// the run goes on there.
+    #[error("run `{run}` was taken over by another process; this one writes nothing more")]
+    Fenced {
+        /// The run.
+        run: RunId,
     },
     /// Another process is collecting garbage, which excludes all writers.
     #[error("another process is collecting garbage; try again when it has finished")]
@@ -197,6 +205,20 @@ pub enum Error {
     /// Another process kept the database locked past the timeout of 30 s. The caller can repeat the call.
     #[error("another process kept the database locked for too long; try again")]
     Busy,
+    /// The server cannot be reached, or ended the connection. The caller can repeat the call.
+    #[error("the store's server cannot be reached")]
+    Unreachable(#[source] sqlx::Error),
+    /// Only a store in a server has a queue.
+    #[error("a queue of runs needs a store that several machines can reach")]
+    NoServer,
+    /// The server's database has another encoding than UTF-8.
+    #[error(
+        "the store's database has the encoding {encoding}; create it with `createdb --encoding UTF8 --template template0`"
+    )]
+    Encoding {
+        /// Its encoding.
+        encoding: String,
+    },
     /// The database file or its directory is not writable.
     #[error("the database is read-only")]
     ReadOnly,
@@ -218,18 +240,13 @@ impl From<sqlx::Error> for Error {
         if let sqlx::Error::ColumnDecode { index, source } = &error {
             return Self::Damaged { place: format!("column {index}"), what: source.to_string() };
         }
-        // The low byte of an extended `SQLite` result code is the primary error code.
-        let kind = error
-            .as_database_error()
-            .and_then(sqlx::error::DatabaseError::code)
-            .and_then(|code| code.parse::<u32>().ok())
-            .map(|code| code & 0xff);
-        match kind {
-            Some(5 | 6) => Self::Busy,
-            Some(8) => Self::ReadOnly,
-            Some(11 | 26) => Self::Damaged { place: "the database".to_owned(), what: error.to_string() },
-            Some(13) => Self::DiskFull,
-            _ => Self::Database(error),
+        match sojourn_database::failure(&error) {
+            Failure::Busy => Self::Busy,
+            Failure::ReadOnly => Self::ReadOnly,
+            Failure::Damaged => Self::Damaged { place: "the database".to_owned(), what: error.to_string() },
+            Failure::DiskFull => Self::DiskFull,
+            Failure::Unreachable => Self::Unreachable(error),
+            Failure::Other => Self::Database(error),
         }
     }
 }

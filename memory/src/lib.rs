@@ -1,6 +1,7 @@
 //! Storage of a Sojourn agent: the event log, its blobs, and episodic memory.
 //!
-//! One *home* directory holds everything in one `SQLite` file. [`Store`] opens it and is the entry point.
+//! One *home* directory holds everything in one `SQLite` file, or several machines share a database of a `PostgreSQL` server.
+//! [`Store`] opens either and is the entry point.
 //!
 //! - **Log.** Each run is an append-only, hash-chained list of [`Record`]s. One [`Writer`] at a time may
 //!   append to a run; [`Writer::commit`] makes the appended records durable.
@@ -31,6 +32,7 @@
 mod blobs;
 mod canonical;
 mod compression;
+mod dialect;
 mod error;
 mod hash;
 mod log;
@@ -56,8 +58,9 @@ pub use error::Error;
 pub use hash::{BlobId, Hash};
 pub use log::{
     Collected, Durability, EXPORT_VERSION, EventSeq, ExportLine, ExportedRecord, ExportedRun, Exporter,
-    FORKED, Fault, FaultKind, ForkPoint, Garbage, Head, ImportError, ImportLimits, Importer, NewRun, Record,
-    RecordPages, RecordQuery, RetentionPolicy, RunId, RunInfo, RunStatus, VerifyReport, Writer, check_export,
+    FORKED, Fault, FaultKind, ForkPoint, Garbage, Head, ImportError, ImportLimits, Importer, NewRun, Owner,
+    Record, RecordPages, RecordQuery, RetentionPolicy, RunId, RunInfo, RunStatus, VerifyReport, Writer,
+    check_export,
 };
 #[cfg(feature = "qdrant")]
 pub use memories::QdrantVectors;
@@ -68,9 +71,11 @@ pub use memories::{
     NewMemory, Point, Query, RankingWeights, ScoredMemory, SearchMatch, Source, Tenant, TextEmbedder, Tick,
     VectorQuery, VectorSpace, VectorStore, conformance, estimated_tokens,
 };
+pub use sojourn_database::{BadUrl, Server};
 pub use store::Store;
 pub use unattended::{
     ApprovalId, ApprovalState, Arguments, AskedCall, BY_TIMEOUT, Due, Heartbeat, Job, JobState,
     LogCollection, Message, Missed, NewApproval, NewMessage, NewRequest, NewSchedule, OnTimeout, Overlap,
-    PendingApproval, RequestKind, RunRequest, Schedule, Timing, Work,
+    PendingApproval, QueueBell, QueueState, QueuedRun, RequestKind, RunRequest, Schedule, Submission, Timing,
+    Work,
 };

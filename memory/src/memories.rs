@@ -20,6 +20,7 @@ mod model;
 mod qdrant;
 mod recall;
 mod shard;
+mod snippet;
 mod store;
 mod sync;
 mod tables;
@@ -40,5 +41,6 @@ pub use model::{Attachment, Embedding, Memory, MemoryId, MemoryKind, NewMemory, 
 pub use qdrant::QdrantVectors;
 pub use recall::{Explanation, Hit, Query, RankingWeights, estimated_tokens};
 pub use store::{Memories, MemoryStats, SearchMatch};
+pub(crate) use tokenize::plain;
 pub use transfer::{ExportedMemory, ImportReport, MemoryImportError};
 pub use vectors::{IndexProgress, IndexStage, Point, ScoredMemory, VectorQuery, VectorSpace, VectorStore};

@@ -1,21 +1,36 @@
+use crate::dialect::Dialect;
 use crate::memories::refresh_words;
-use crate::{Error, schema};
-use sqlx::sqlite::{
-    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
-};
-use sqlx::{ConnectOptions, Connection, Row, SqliteConnection};
+use crate::{Error, Owner, schema};
+use sojourn_database::{Connection, Pool, Server, query};
+use sqlx::ConnectOptions as _;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
-/// Handle to the database of a home directory: runs, records, blobs and memories. Cheap to clone.
+/// The schema of a server's database that has the tables.
+pub(crate) const SCHEMA: &str = "sojourn";
+/// Connections of one process at the same time, besides those of its writers.
+const CONNECTIONS: u32 = 4;
+
+/// Handle to the tables of runs, records, blobs and memories: in the home directory's own database, or in a server that several
+/// machines share. Cheap to clone.
 ///
-/// Any number of processes can open the same home; `SQLite` serialises their writes.
+/// Any number of processes can open the same store; the database serialises their writes.
 #[derive(Debug, Clone)]
 pub struct Store {
     home: PathBuf,
-    pub(crate) pool: SqlitePool,
+    pub(crate) pool: Pool,
+    /// `None`: the tables are in the home.
+    remote: Option<Arc<Remote>>,
+}
+
+#[derive(Debug)]
+struct Remote {
+    server: Server,
+    owner: Owner,
 }
 
 impl Store {
@@ -29,21 +44,71 @@ impl Store {
         let path = home.join("sojourn.db");
         check_length(&path)?;
         let _opening = lock_while_opening(&home).await?;
-        let mut connection = options(&home).connect().await?;
-        schema::migrate(&mut connection, &path).await?;
+        let mut connection = Connection::from(options(&home).connect().await?);
+        schema::migrate_file(&mut connection, &path).await?;
         refresh_words(&mut connection).await?;
         connection.close().await?;
         let pool = SqlitePoolOptions::new()
-            .max_connections(4)
+            .max_connections(CONNECTIONS)
             .min_connections(0)
             .connect_with(options(&home))
             .await?;
-        Ok(Self { home, pool })
+        Ok(Self { home, pool: Pool::Sqlite(pool), remote: None })
+    }
+
+    /// Opens the tables in the database of a server, and creates or migrates them. The home has what is this machine's own: files that
+    /// are derived from the tables, and temporary ones. `owner` is who writes runs through this store.
+    ///
+    /// # Errors
+    /// [`Error::Unreachable`], [`Error::NewerSchema`], [`Error::Encoding`].
+    pub async fn connect(home: impl AsRef<Path>, server: &Server, owner: Owner) -> Result<Self, Error> {
+        let home = home.as_ref().to_owned();
+        create_private(&home).map_err(|source| Error::Io { path: home.clone(), source })?;
+        let mut connection = server.connect(SCHEMA).await?;
+        schema::migrate_server(&mut connection).await?;
+        refresh_words(&mut connection).await?;
+        connection.close().await?;
+        let pool = Pool::to(server, SCHEMA, CONNECTIONS)?;
+        Ok(Self { home, pool, remote: Some(Arc::new(Remote { server: server.clone(), owner })) })
     }
 
     /// The home directory.
     pub fn home(&self) -> &Path {
         &self.home
+    }
+
+    /// The server that the tables are in; `None` where they are in the home.
+    pub fn server(&self) -> Option<&Server> {
+        self.remote.as_ref().map(|remote| &remote.server)
+    }
+
+    /// The directory for files that are derived from the tables: the home, or of a server's store a directory in it.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn derived(&self) -> Result<PathBuf, Error> {
+        match &self.remote {
+            None => Ok(self.home.clone()),
+            Some(_) => Ok(self.home.join("stores").join(hex::encode(self.id().await?))),
+        }
+    }
+
+    /// The server.
+    ///
+    /// # Errors
+    /// [`Error::NoServer`] where the tables are in the home.
+    pub(crate) fn needs_server(&self) -> Result<&Server, Error> {
+        self.server().ok_or(Error::NoServer)
+    }
+
+    /// Who writes runs of a server through this store.
+    pub(crate) fn owner(&self) -> Option<&Owner> {
+        self.remote.as_ref().map(|remote| &remote.owner)
+    }
+
+    /// The home where the tables are in it: it has the locks and the heads of their runs.
+    pub(crate) fn own_home(&self) -> Option<&Path> {
+        self.remote.is_none().then_some(self.home.as_path())
     }
 
     /// Waits for running queries and closes the database. Dropping the last clone closes it in the
@@ -52,23 +117,29 @@ impl Store {
         self.pool.close().await;
     }
 
-    /// Size of the database file in bytes, without the write-ahead log.
+    /// Size of the database in bytes, without the write-ahead log.
     pub async fn size(&self) -> Result<u64, Error> {
-        database_size(&mut *self.pool.acquire().await?).await
+        self.size_through(&mut self.pool.acquire().await?).await
+    }
+
+    /// As [`size`](Self::size), through this connection.
+    pub(crate) async fn size_through(&self, connection: &mut Connection<'_>) -> Result<u64, Error> {
+        let row = query(self.dialect().size).fetch_one(connection).await?;
+        Ok(row.try_get::<i64, _>(0)? as u64)
+    }
+
+    /// The statements that are particular to the engine.
+    pub(crate) fn dialect(&self) -> &'static Dialect {
+        Dialect::of(self.pool.engine())
     }
 
     /// Opens a separate connection for a writer, so that readers never wait for its transactions.
-    pub(crate) async fn connection(&self) -> Result<SqliteConnection, Error> {
-        Ok(options(&self.home).connect().await?)
+    pub(crate) async fn connection(&self) -> Result<Connection<'static>, Error> {
+        Ok(match &self.remote {
+            None => options(&self.home).connect().await?.into(),
+            Some(remote) => remote.server.connect(SCHEMA).await?,
+        })
     }
-}
-
-/// Size of the database file in bytes, without the write-ahead log.
-pub(crate) async fn database_size(connection: &mut SqliteConnection) -> Result<u64, Error> {
-    let row = sqlx::query("SELECT page_count * page_size FROM pragma_page_count, pragma_page_size")
-        .fetch_one(connection)
-        .await?;
-    Ok(row.try_get::<i64, _>(0)? as u64)
 }
 
 /// `SQLite` opens no path of more than 512 bytes, its own suffixes included, and does not say so. Other databases of the home

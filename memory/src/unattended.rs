@@ -1,5 +1,5 @@
 //! The state of unattended agents: schedules and their due times, approvals that wait, requests to runs, messages to people,
-//! heartbeats.
+//! heartbeats, and the runs that wait for a worker.
 //!
 //! None of this is part of a run's log. The daemon, the runs and the commands of a person are separate processes that meet in
 //! these tables; every change of state is one statement that names the state before it, so two processes never both win.
@@ -7,6 +7,7 @@
 mod approvals;
 mod heartbeats;
 mod outbox;
+mod queue;
 mod requests;
 mod schedules;
 
@@ -15,13 +16,14 @@ pub use approvals::{
 };
 pub use heartbeats::Heartbeat;
 pub use outbox::{Message, NewMessage};
+pub use queue::{QueueBell, QueueState, QueuedRun, Submission};
 pub use requests::{NewRequest, RequestKind, RunRequest};
 pub use schedules::{
     Arguments, Due, Job, JobState, LogCollection, Missed, NewSchedule, Overlap, Schedule, Timing, Work,
 };
 
 use crate::Error;
-use sqlx::SqliteConnection;
+use sojourn_database::{Connection, query};
 
 /// The error for a stored word that is none of the known ones.
 fn unknown(place: &str, word: &str) -> Error {
@@ -29,17 +31,19 @@ fn unknown(place: &str, word: &str) -> Error {
 }
 
 /// Deletes questions, messages and reports that hold one of these texts. A run that waits for such a question asks again.
-pub(crate) async fn forget(connection: &mut SqliteConnection, needles: &[Vec<u8>]) -> Result<(), Error> {
+pub(crate) async fn forget(connection: &mut Connection<'_>, needles: &[Vec<u8>]) -> Result<(), Error> {
     const HOLDERS: [&str; 5] = [
-        "DELETE FROM approvals WHERE instr(CAST(call AS BLOB), ?)",
-        "DELETE FROM outbox WHERE instr(CAST(body AS BLOB), ?)",
-        "DELETE FROM heartbeats WHERE instr(CAST(report AS BLOB), ?)",
-        "DELETE FROM requests WHERE instr(CAST(body AS BLOB), ?1) OR instr(CAST(outcome AS BLOB), ?1)",
-        "UPDATE jobs SET why = NULL WHERE instr(CAST(why AS BLOB), ?)",
+        "DELETE FROM approvals WHERE instr(call, ?) > 0",
+        "DELETE FROM outbox WHERE instr(body, ?) > 0",
+        "DELETE FROM heartbeats WHERE instr(report, ?) > 0",
+        "DELETE FROM requests WHERE instr(body, ?1) > 0 OR instr(outcome, ?1) > 0",
+        "UPDATE jobs SET why = NULL WHERE instr(why, ?) > 0",
     ];
-    for needle in needles {
+    // The bytes of pictures and sounds are in none of these texts, and a NUL is written in another way.
+    let texts = needles.iter().filter_map(|needle| str::from_utf8(needle).ok());
+    for needle in texts.filter(|needle| !needle.contains('\0')) {
         for sql in HOLDERS {
-            sqlx::query(sql).bind(needle.as_slice()).execute(&mut *connection).await?;
+            query(sql).bind(needle).execute(&mut *connection).await?;
         }
     }
     Ok(())

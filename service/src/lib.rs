@@ -3,6 +3,7 @@
 //! - [`timing`] computes when a schedule is due, and [`dues`] which due times are recorded: pure functions of the clock.
 //! - [`Daemon`] records due times, starts their runs as processes, keeps them alive through deaths and restarts, and stops them in
 //!   order. One daemon serves a home ([`DaemonLock`]).
+//! - [`Worker`] carries out runs of a queue that several machines share.
 //! - [`notify`] tells people: a message is kept before it is delivered, and delivered at least once.
 //! - [`live`] and [`metrics`] show the runs under way.
 //!
@@ -11,6 +12,7 @@
 
 #![forbid(unsafe_code)]
 
+mod children;
 mod daemon;
 mod disk;
 pub mod dues;
@@ -20,8 +22,10 @@ pub mod metrics;
 pub mod notify;
 pub mod timing;
 mod unit;
+mod worker;
 
 pub use daemon::{Daemon, Host, Settings, WAITING, now_ms};
 pub use disk::free as disk_free;
 pub use lock::{DaemonLock, LockError};
 pub use unit::Unit;
+pub use worker::{Worker, WorkerSettings};

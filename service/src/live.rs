@@ -55,11 +55,14 @@ const FRESH_MS: i64 = 20_000;
 /// The home cannot be read.
 pub async fn live_runs(store: &Store) -> Result<Vec<LiveRun>, Error> {
     let mut live = Vec::new();
+    let is_here = store.server().is_none();
     for Heartbeat { run, process, at_ms, report } in store.heartbeats().await? {
-        let loads = || now_ms().saturating_sub(at_ms) < FRESH_MS && memory(process).is_some();
-        if store.is_live(&run)? || loads() {
+        let loads = || is_here && now_ms().saturating_sub(at_ms) < FRESH_MS && memory(process).is_some();
+        if store.is_live(&run).await? || loads() {
             let report = serde_json::from_value(report).unwrap_or_default();
-            live.push(LiveRun { memory_bytes: memory(process), run, process, reported_ms: at_ms, report });
+            // A process of another machine may have the number of one here.
+            let memory_bytes = if is_here { memory(process) } else { None };
+            live.push(LiveRun { memory_bytes, run, process, reported_ms: at_ms, report });
         }
     }
     Ok(live)

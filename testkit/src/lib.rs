@@ -5,6 +5,7 @@
 //! - [`until`], [`eventually`]: waiting for a condition instead of for a time.
 //! - [`Place`]: the `sojourn` program with a home of its own, and its [`Answer`]s.
 //! - [`endpoint`], [`serve`]: a scripted model behind a chat endpoint, and any other scripted HTTP server.
+//! - [`Postgres`]: a private database server; [`also_in_postgres!`]: tests of both engines.
 //! - [`markdown`]: the pages of the repository, for tests of what they show.
 //! - [`has`], [`skipped`]: tests of what a machine may lack.
 //!
@@ -12,7 +13,8 @@
 //!
 //! # Names of tests
 //! Tests that need more than this machine's disk are in modules named `with_model`, `with_browser` or `with_network`: a
-//! runner selects or skips them by these names, see `scripts/test.sh`.
+//! runner selects or skips them by these names, see `scripts/test.sh`. Those in `with_postgres` say that they are skipped where the
+//! machine has no server.
 #![forbid(unsafe_code)]
 #![allow(
     clippy::unwrap_used,
@@ -26,12 +28,14 @@ mod http;
 pub mod markdown;
 mod model;
 mod place;
+mod postgres;
 mod process;
 mod wait;
 
 pub use http::{Received, Request, serve, serve_raw};
 pub use model::{answer, endpoint, reply};
 pub use place::{Answer, Place, command_in};
+pub use postgres::{Postgres, database_of, in_postgres};
 pub use process::{Running, again, command, in_own_process, is_alive, send_signal};
 pub use wait::{PATIENCE, eventually, until};
 

@@ -11,6 +11,7 @@ mod environments;
 mod goals;
 mod hear;
 mod log;
+mod machines;
 mod memory;
 mod models;
 mod reflexes;
@@ -30,6 +31,7 @@ pub use hear::Hear;
 pub use log::{
     Diff, Export, Format as LogFormat, Import as LogImport, Log, LogCommand, Outcome as LogOutcome, Replay,
 };
+pub use machines::{Queue, Worker};
 pub use memory::{Kind as MemoryKind, Knowledge, Memory, One as OneMemory, Search as MemorySearch};
 pub use models::{Doctor, ModelKind, ModelList, Models, Serve};
 pub use reflexes::Reflexes;
@@ -58,6 +60,11 @@ pub struct Args {
     /// The directory of runs, memories and skills [default: the platform's data directory].
     #[arg(long, global = true, env = "SOJOURN_HOME", value_name = "DIR", value_hint = ValueHint::DirPath, hide_env_values = true, help_heading = GLOBAL)]
     pub home: Option<PathBuf>,
+
+    /// A PostgreSQL database that has the tables of the home instead, for several machines:
+    /// `postgres://USER@HOST/DATABASE`. The directory then has what is this machine's own.
+    #[arg(long, global = true, env = "SOJOURN_STORE", value_name = "URL", value_hint = ValueHint::Url, hide_env_values = true, help_heading = GLOBAL)]
+    pub store: Option<String>,
 
     /// Print diagnostics on stderr; repeat for more.
     #[arg(short, long, global = true, action = clap::ArgAction::Count, help_heading = GLOBAL)]
@@ -94,6 +101,14 @@ pub enum Command {
     /// A due run is recorded before it starts, and a run whose process died is resumed. SIGTERM and Ctrl-C let every run finish its
     /// step; the next `sojourn up` resumes them. SIGHUP reads the schedules again.
     Up(Up),
+    /// Carry out runs of a queue that several machines share, until it is stopped.
+    ///
+    /// Needs `--store`. A run that a worker had when it died, or was cut off, goes on at another one from its last record. SIGTERM and
+    /// Ctrl-C let every run finish its step, and give it back.
+    Worker(Worker),
+    /// List and cancel the runs that wait for a worker; `sojourn run --queue` adds one.
+    #[command(subcommand)]
+    Queue(Queue),
     /// Say when agents run: add, list, pause and remove schedules; what became of each due time.
     #[command(subcommand)]
     Schedule(Schedule),

@@ -58,6 +58,14 @@ pub struct Run {
     #[arg(long)]
     pub unattended: bool,
 
+    /// Leave the run to a worker of the store (`sojourn worker`), print its id and end.
+    #[arg(long, conflicts_with_all = ["resume", "unsupervised", "pull"])]
+    pub queue: bool,
+
+    /// What the worker must have, such as `gpu,web`.
+    #[arg(long, value_name = "LABELS", value_delimiter = ',', requires = "queue")]
+    pub labels: Vec<String>,
+
     /// Internal: act as the process that the daemon starts or resumes this run with.
     #[arg(long, value_name = "RUN", hide = true, conflicts_with_all = ["resume", "worker"])]
     pub scheduled: Option<String>,

@@ -210,7 +210,7 @@ pub async fn answered(
         .into());
     }
     let now = store.approval(&approval.id).await?;
-    if store.is_live(&asked.run)? {
+    if store.is_live(&asked.run).await? {
         return Ok((now, None));
     }
     let is_scheduled = store.open_jobs().await?.iter().any(|job| job.run == asked.run);

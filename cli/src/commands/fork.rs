@@ -42,6 +42,8 @@ pub async fn fork(home: Home, args: Fork) -> Result<ExitCode> {
         json: args.json,
         unsupervised: false,
         unattended: false,
+        queue: false,
+        labels: Vec::new(),
         scheduled: None,
         release_after: Duration::ZERO,
         worker: None,

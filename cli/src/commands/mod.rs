@@ -16,6 +16,7 @@ mod mcp;
 mod memory;
 mod models;
 mod ps;
+mod queue;
 mod reflexes;
 mod replay;
 mod run;
@@ -30,6 +31,7 @@ mod studio;
 mod tools;
 mod top;
 mod up;
+mod worker;
 mod world;
 
 use crate::args::{Args, Command};
@@ -43,10 +45,15 @@ use std::process::ExitCode;
 /// # Errors
 /// What [`crate::error::report`] tells the user.
 pub async fn dispatch(args: Args, environments: EnvironmentRegistry) -> Result<ExitCode> {
-    let home = Home::find(args.home, environments)?;
+    let home = Home::find(args.home, environments)?.with_store(args.store.as_deref())?;
+    if let Some(what) = local_only(&args.command) {
+        home.only_local(what)?;
+    }
     match args.command {
         Command::Run(args) => return Box::pin(run::run(home, args)).await,
         Command::Up(args) => return Box::pin(up::up(&home, args)).await,
+        Command::Worker(args) => worker::worker(&home, args).await?,
+        Command::Queue(command) => queue::queue(&home, command).await?,
         Command::Schedule(command) => schedule::schedule(&home, command).await?,
         Command::Approvals(command) => approvals::approvals(&home, command).await?,
         Command::Ps(args) => ps::ps(&home, args).await?,
@@ -80,4 +87,15 @@ pub async fn dispatch(args: Args, environments: EnvironmentRegistry) -> Result<E
         Command::Completions { shell } => completions::completions(shell)?,
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// What works with a home's own tables only.
+fn local_only(command: &Command) -> Option<&'static str> {
+    match command {
+        Command::Up(_) => Some("`sojourn up`"),
+        Command::Schedule(_) => Some("`sojourn schedule`"),
+        Command::Studio(_) => Some("`sojourn studio`"),
+        Command::SimulateCrash(_) => Some("`sojourn simulate-crash`"),
+        _ => None,
+    }
 }

@@ -1,5 +1,6 @@
 pub mod launch;
 mod resuming;
+mod submit;
 
 use crate::agent_file::AgentFile;
 use crate::approver::Kept;
@@ -55,6 +56,10 @@ pub async fn run(home: Home, args: Run) -> Result<ExitCode> {
         supervisor::follow_supervisor();
         let run = worker.parse()?;
         return Box::pin(carry_out(home, &args, Some(run))).await;
+    }
+    if args.queue {
+        submit::submit(&home, &args).await?;
+        return Ok(ExitCode::SUCCESS);
     }
     let environment = check(&home, &args).await?;
     let run = match &args.resume {

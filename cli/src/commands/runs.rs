@@ -20,7 +20,7 @@ pub async fn runs(home: &Home, args: Reading) -> Result<()> {
     if runs.is_empty() {
         output::note(format!(
             "there are no runs in `{}`; start one with `sojourn run AGENT.TOML`",
-            home.path().display()
+            home.place()
         ));
         return Ok(());
     }
@@ -29,7 +29,7 @@ pub async fn runs(home: &Home, args: Reading) -> Result<()> {
         rows.push([
             run.id.to_string(),
             duration::show(logbook::ran(&store, run).await?),
-            standing(&store, run).to_owned(),
+            standing(&store, run).await.to_owned(),
             run.environment.clone(),
             run.model.clone(),
             Came::of(&store, run).await?.words(),
@@ -58,7 +58,7 @@ async fn as_json(store: &Store, run: &RunInfo) -> Result<serde_json::Value> {
         "run": run.id,
         "started_ms": run.created_ms,
         "seconds": logbook::ran(store, run).await?.as_secs_f64(),
-        "status": standing(store, run),
+        "status": standing(store, run).await,
         "environment": run.environment,
         "model": run.model,
         "title": run.title,

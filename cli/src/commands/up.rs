@@ -76,8 +76,8 @@ pub async fn up(home: &Home, args: Up) -> Result<ExitCode> {
 }
 
 /// The program around the daemon.
-struct CommandLine {
-    home: Home,
+pub(super) struct CommandLine {
+    pub(super) home: Home,
 }
 
 #[async_trait]

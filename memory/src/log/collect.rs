@@ -1,13 +1,13 @@
 //! Garbage collection: deletes unreferenced blobs and runs that the retention policy releases.
 
 use super::heads;
+use super::lease;
 use super::lock::CollectorLock;
 use super::run::RunRow;
 use super::{RunId, RunInfo, RunStatus};
-use crate::store::database_size;
 use crate::{BlobId, Error, Hash, Store};
 use serde::Serialize;
-use sqlx::{Connection, Row, SqliteConnection};
+use sojourn_database::{Access, Connection, query};
 use std::collections::{BTreeMap, HashSet};
 
 /// Which finished runs garbage collection keeps. The default keeps all of them.
@@ -60,7 +60,7 @@ impl Store {
     /// # Errors
     /// [`Error::Damaged`] if a record's blob list is unreadable: then no blob can be proven unreferenced.
     pub async fn garbage(&self, keep: &RetentionPolicy) -> Result<Garbage, Error> {
-        find(&mut *self.pool.acquire().await?, keep).await
+        find(&mut self.pool.acquire().await?, keep).await
     }
 
     /// Removes everything that [`garbage`](Self::garbage) lists, and shrinks the database file (`VACUUM`).
@@ -69,10 +69,17 @@ impl Store {
     /// [`Error::Collecting`] while any run is being written or another process collects garbage. [`Error::Io`] if a head file
     /// could not be removed: everything else was collected.
     pub async fn collect(&self, keep: &RetentionPolicy) -> Result<Collected, Error> {
-        let Some(_lock) = CollectorLock::take(self.home())? else { return Err(Error::Collecting) };
+        let _lock = match self.own_home().map(CollectorLock::take).transpose()? {
+            Some(None) => return Err(Error::Collecting),
+            lock => lock,
+        };
         let mut connection = self.connection().await?;
-        let before = database_size(&mut connection).await?;
-        let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+        let before = self.size_through(&mut connection).await?;
+        let mut transaction = connection.begin(Access::Alone).await?;
+        // In a server, no lock tells of a writer that has not yet written.
+        if self.own_home().is_none() && !lease::fence_all(&mut transaction).await? {
+            return Err(Error::Collecting);
+        }
         let garbage = find(&mut transaction, keep).await?;
         for run in &garbage.runs {
             for sql in [
@@ -80,36 +87,34 @@ impl Store {
                 "DELETE FROM forgotten_records WHERE run = (SELECT no FROM runs WHERE id = ?)",
                 "DELETE FROM imported_runs WHERE run = (SELECT no FROM runs WHERE id = ?)",
             ] {
-                sqlx::query(sql).bind(run.as_str()).execute(&mut *transaction).await?;
+                query(sql).bind(run.as_str()).execute(&mut *transaction).await?;
             }
-            sqlx::query("DELETE FROM runs WHERE id = ?")
-                .bind(run.as_str())
-                .execute(&mut *transaction)
-                .await?;
+            query("DELETE FROM runs WHERE id = ?").bind(run.as_str()).execute(&mut *transaction).await?;
         }
         for no in &garbage.unreferenced {
-            sqlx::query("DELETE FROM blobs WHERE no = ?").bind(no).execute(&mut *transaction).await?;
+            query("DELETE FROM blobs WHERE no = ?").bind(no).execute(&mut *transaction).await?;
         }
-        heads::note_collected(self.home(), &garbage.runs)?;
+        if let Some(home) = self.own_home() {
+            heads::note_collected(home, &garbage.runs)?;
+        }
         transaction.commit().await?;
         let present = self.runs().await?.into_iter().map(|run| run.id).collect();
         // A head file that cannot be removed keeps nothing else from being collected; the next collection tries again.
-        let removed = heads::remove_collected(self.home(), &present);
+        let removed = self.own_home().map_or(Ok(()), |home| heads::remove_collected(home, &present));
         if garbage.records + garbage.blobs > 0 {
-            sqlx::query("VACUUM").execute(&mut connection).await?;
+            query(self.dialect().shrink).execute(&mut connection).await?;
         }
-        let after = database_size(&mut connection).await?;
+        let after = self.size_through(&mut connection).await?;
         connection.close().await?;
         removed?;
         Ok(Collected { garbage, freed: before.saturating_sub(after) })
     }
 }
 
-async fn find(connection: &mut SqliteConnection, keep: &RetentionPolicy) -> Result<Garbage, Error> {
+async fn find(connection: &mut Connection<'_>, keep: &RetentionPolicy) -> Result<Garbage, Error> {
     let mut garbage = Garbage::default();
-    let rows = sqlx::query("SELECT * FROM runs ORDER BY created_ms DESC, no DESC")
-        .fetch_all(&mut *connection)
-        .await?;
+    let rows =
+        query("SELECT * FROM runs ORDER BY created_ms DESC, no DESC").fetch_all(&mut *connection).await?;
     let mut removed = HashSet::new();
     for (index, row) in rows.iter().enumerate() {
         let run = RunRow::decode(row)?;
@@ -126,7 +131,7 @@ async fn find(connection: &mut SqliteConnection, keep: &RetentionPolicy) -> Resu
         garbage.runs.push(run.info.id);
     }
     let mut referenced: HashSet<BlobId> = HashSet::new();
-    let rows = sqlx::query("SELECT run, seq, blobs, length(payload) FROM records WHERE blobs IS NOT NULL OR run IN (SELECT value FROM json_each(?))")
+    let rows = query("SELECT run, seq, blobs, CAST(length(payload) AS BIGINT) FROM records WHERE blobs IS NOT NULL OR run IN (SELECT CAST(value AS BIGINT) FROM json_each(?))")
         .bind(serde_json::json!(removed).to_string())
         .fetch_all(&mut *connection)
         .await?;
@@ -143,12 +148,10 @@ async fn find(connection: &mut SqliteConnection, keep: &RetentionPolicy) -> Resu
         referenced.extend(blobs.iter().map(|bytes| BlobId(Hash::from(*bytes))));
     }
     // Attachments of memories.
-    for row in
-        sqlx::query("SELECT blob FROM memories WHERE blob IS NOT NULL").fetch_all(&mut *connection).await?
-    {
+    for row in query("SELECT blob FROM memories WHERE blob IS NOT NULL").fetch_all(&mut *connection).await? {
         referenced.insert(BlobId(row.try_get::<&[u8], _>(0)?.try_into()?));
     }
-    for row in sqlx::query("SELECT no, id, length(body) FROM blobs").fetch_all(connection).await? {
+    for row in query("SELECT no, id, CAST(length(body) AS BIGINT) FROM blobs").fetch_all(connection).await? {
         let id = BlobId(row.try_get::<&[u8], _>(1)?.try_into()?);
         if !referenced.contains(&id) {
             garbage.unreferenced.push(row.try_get(0)?);
@@ -169,11 +172,11 @@ fn is_removable(run: &RunInfo, index: usize, keep: &RetentionPolicy) -> bool {
     }
 }
 
-async fn needed(connection: &mut SqliteConnection, run: &RunInfo) -> Result<Option<&'static str>, Error> {
+async fn needed(connection: &mut Connection<'_>, run: &RunInfo) -> Result<Option<&'static str>, Error> {
     if matches!(run.status, RunStatus::Running | RunStatus::Paused) {
         return Ok(Some("the run can be resumed"));
     }
-    let memory = sqlx::query(
+    let memory = query(
         "SELECT 1 FROM memories WHERE run = ?1 UNION ALL SELECT 1 FROM memory_sources WHERE run = ?1 LIMIT 1",
     )
     .bind(run.id.as_str())

@@ -1,6 +1,6 @@
 //! Forks: a new run that starts with a copy of another run's first records.
 
-use super::lock::RunLock;
+use super::hold::Hold;
 use super::reader::{damaged, decode, fetch};
 use super::record::VERSION;
 use super::{EventSeq, NewRun, Record, RecordQuery, RunId, Writer, run};
@@ -9,8 +9,7 @@ use crate::memories::TOMBSTONE;
 use crate::{Error, Hash, Store};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use sqlx::Row as _;
-use sqlx::{Connection, SqliteConnection};
+use sojourn_database::{Access, Connection, Stored, query};
 
 /// Kind of the first record that a fork writes itself.
 pub const FORKED: &str = "forked";
@@ -52,13 +51,14 @@ impl Store {
             return Err(Error::NoSuchRecord { run: parent.clone(), seq: at, last: origin.info.last_seq });
         }
         let branch = (parent.clone(), at);
-        let lock = RunLock::take(self.home(), &new.id).await?;
+        let lock = Hold::lock(self, &new.id).await?;
         let mut connection = self.connection().await?;
-        let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+        let mut transaction = connection.begin(Access::Append).await?;
         let (no, genesis) = run::insert(&mut transaction, &new, Some(&branch)).await?;
         // A fork of an imported run counts as imported.
-        sqlx::query(
-            "INSERT INTO imported_runs (run, last) SELECT ?, min(last, ?) FROM imported_runs WHERE run = ?",
+        query(
+            "INSERT INTO imported_runs (run, last) \
+             SELECT ?1, CASE WHEN last < ?2 THEN last ELSE ?2 END FROM imported_runs WHERE run = ?3",
         )
         .bind(no)
         .bind(at.0 as i64)
@@ -107,7 +107,7 @@ impl Store {
     /// [`Error::NoSuchRun`], or the store cannot be read.
     pub async fn imported_until(&self, run: &RunId) -> Result<Option<EventSeq>, Error> {
         let row = self.run_row(run).await?;
-        let mark = sqlx::query("SELECT last FROM imported_runs WHERE run = ?").bind(row.no);
+        let mark = query("SELECT last FROM imported_runs WHERE run = ?").bind(row.no);
         let Some(mark) = mark.fetch_optional(&self.pool).await? else { return Ok(None) };
         Ok(Some(EventSeq(u64::try_from(mark.try_get::<i64, _>(0)?).unwrap_or(0))))
     }
@@ -118,7 +118,7 @@ pub(super) async fn is_forgotten(store: &Store, run: i64, record: &Record) -> Re
     if stored_json(&record.payload)? != TOMBSTONE {
         return Ok(false);
     }
-    let query = sqlx::query("SELECT 1 FROM forgotten_records WHERE run = ? AND seq = ?");
+    let query = query("SELECT 1 FROM forgotten_records WHERE run = ? AND seq = ?");
     Ok(query.bind(run).bind(record.seq.0 as i64).fetch_optional(&store.pool).await?.is_some())
 }
 
@@ -135,9 +135,9 @@ struct Copy {
 
 impl Copy {
     /// Copies one record of the parent. The stored bytes stay the same; only the hash is the fork's own.
-    async fn record(&mut self, connection: &mut SqliteConnection, record: Record) -> Result<(), Error> {
+    async fn record(&mut self, connection: &mut Connection<'_>, record: Record) -> Result<(), Error> {
         let own = self.chained(record)?;
-        sqlx::query(
+        query(
             "INSERT INTO records (run, seq, v, at_ms, kind, payload, blobs, hash) \
              SELECT ?1, seq, v, at_ms, kind, payload, blobs, ?2 FROM records WHERE run = ?3 AND seq = ?4",
         )
@@ -153,7 +153,7 @@ impl Copy {
     /// Appends the [`FORKED`] record and updates the fork's row.
     async fn begin(
         &mut self,
-        connection: &mut SqliteConnection,
+        connection: &mut Connection<'_>,
         seq: EventSeq,
         at_ms: i64,
         payload: Value,
@@ -162,19 +162,18 @@ impl Copy {
         let (prev_hash, hash) = (self.head, self.head);
         let own =
             self.chained(Record { run, seq, kind, at_ms, payload, blobs: Vec::new(), prev_hash, hash })?;
-        sqlx::query(
-            "INSERT INTO records (run, seq, v, at_ms, kind, hash, payload) VALUES (?, ?, ?, ?, ?, ?, ?)",
-        )
-        .bind(self.to)
-        .bind(seq.0 as i64)
-        .bind(VERSION)
-        .bind(at_ms)
-        .bind(FORKED)
-        .bind(own.hash.as_bytes().as_slice())
-        .bind(stored_json(&own.payload)?)
-        .execute(&mut *connection)
-        .await?;
-        sqlx::query("UPDATE runs SET last_seq = ?, last_at_ms = ?, head = ? WHERE no = ?")
+        let payload = stored_json(&own.payload)?;
+        query("INSERT INTO records (run, seq, v, at_ms, kind, hash, payload) VALUES (?, ?, ?, ?, ?, ?, ?)")
+            .bind(self.to)
+            .bind(seq.0 as i64)
+            .bind(VERSION)
+            .bind(at_ms)
+            .bind(FORKED)
+            .bind(own.hash.as_bytes().as_slice())
+            .bind(Stored(&payload))
+            .execute(&mut *connection)
+            .await?;
+        query("UPDATE runs SET last_seq = ?, last_at_ms = ?, head = ? WHERE no = ?")
             .bind(seq.0 as i64)
             .bind(at_ms)
             .bind(own.hash.as_bytes().as_slice())

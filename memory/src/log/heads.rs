@@ -164,19 +164,20 @@ impl Store {
 
     /// Runs that have a head file but are no longer in the database, sorted.
     pub async fn vanished_runs(&self) -> Result<Vec<RunId>, Error> {
-        let directory = self.home().join("heads");
+        let Some(home) = self.own_home() else { return Ok(Vec::new()) };
+        let directory = home.join("heads");
         let io = |source| Error::Io { path: directory.clone(), source };
         let entries = match fs::read_dir(&directory) {
             Ok(entries) => entries,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
             Err(source) => return Err(io(source)),
         };
-        let collected = collected(self.home())?;
+        let collected = collected(home)?;
         let mut vanished = Vec::new();
         for entry in entries {
             let name = entry.map_err(io)?.file_name();
             let Some(run) = name.to_str().and_then(|name| name.parse::<RunId>().ok()) else { continue };
-            if collected.contains(&run) || noted(self.home(), &run).is_ok_and(|head| head.is_none()) {
+            if collected.contains(&run) || noted(home, &run).is_ok_and(|head| head.is_none()) {
                 continue;
             }
             if let Err(Error::NoSuchRun { .. }) = self.run_row(&run).await {

@@ -2,8 +2,7 @@ use super::record::VERSION;
 use super::run::RunRow;
 use super::{EventSeq, Record, RunId};
 use crate::{BlobId, Error, Hash, Store, compression};
-use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
+use sojourn_database::Row;
 use std::borrow::Cow;
 
 /// Selects records of a run.
@@ -114,14 +113,14 @@ pub(super) async fn fetch(
     run: i64,
     query: &RecordQuery,
     size: usize,
-) -> Result<Vec<SqliteRow>, Error> {
+) -> Result<Vec<Row>, Error> {
     const SQL: &str = "SELECT seq, v, at_ms, kind, payload, blobs, hash, \
          (SELECT p.hash FROM records p WHERE p.run = r.run AND p.seq = r.seq - 1) AS prev_hash \
          FROM records r WHERE run = ?1 AND seq BETWEEN ?2 AND ?3 \
          AND (?4 IS NULL OR kind IN (SELECT value FROM json_each(?4))) ORDER BY seq LIMIT ?5";
     let kinds = (!query.kinds.is_empty()).then(|| serde_json::json!(query.kinds).to_string());
     let clamp = |seq: EventSeq| i64::try_from(seq.0).unwrap_or(i64::MAX);
-    let rows = sqlx::query(SQL)
+    let rows = sojourn_database::query(SQL)
         .bind(run)
         .bind(clamp(query.from))
         .bind(query.to.map_or(i64::MAX, clamp))
@@ -136,7 +135,7 @@ pub(super) async fn fetch(
 ///
 /// # Errors
 /// [`Error::Damaged`].
-pub(super) fn decode(row: &SqliteRow, run: &RunId, genesis: Hash) -> Result<Record, Error> {
+pub(super) fn decode(row: &Row, run: &RunId, genesis: Hash) -> Result<Record, Error> {
     let seq = row.try_get::<i64, _>("seq").map_err(|error| damaged(run, EventSeq(0), error.to_string()))?;
     let seq = EventSeq(seq as u64);
     decode_fields(row, run, seq, genesis).map_err(|what| damaged(run, seq, what))
@@ -146,7 +145,7 @@ pub(super) fn damaged(run: &RunId, seq: EventSeq, what: impl Into<String>) -> Er
     Error::Damaged { place: format!("record {seq} of run `{run}`"), what: what.into() }
 }
 
-fn decode_fields(row: &SqliteRow, run: &RunId, seq: EventSeq, genesis: Hash) -> Result<Record, String> {
+fn decode_fields(row: &Row, run: &RunId, seq: EventSeq, genesis: Hash) -> Result<Record, String> {
     let unreadable = |error: sqlx::Error| error.to_string();
     let hash = |column| -> Result<Option<Hash>, String> {
         let bytes: Option<&[u8]> = row.try_get(column).map_err(unreadable)?;

@@ -6,7 +6,7 @@
 
 use super::EventSeq;
 use crate::{Error, Store};
-use sqlx::Row as _;
+use sojourn_database::query;
 use std::ops::Range;
 
 /// A page of records in their stored form.
@@ -53,12 +53,7 @@ impl Rows {
         to: EventSeq,
         size: i64,
     ) -> Result<Self, Error> {
-        const SQL: &str = "SELECT group_concat(line, '') FROM (SELECT \
-             printf('%d %d %d %d %d %d %d;', seq, v, at_ms, octet_length(kind), octet_length(payload), \
-             coalesce(octet_length(blobs), 0), octet_length(hash)) \
-             || kind || payload || coalesce(blobs, '') || hash AS line \
-             FROM records WHERE run = ?1 AND seq BETWEEN ?2 AND ?3 ORDER BY seq LIMIT ?4)";
-        let row = sqlx::query(SQL)
+        let row = query(store.dialect().page_of_records)
             .bind(run)
             .bind(from.0 as i64)
             .bind(to.0 as i64)

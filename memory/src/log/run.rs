@@ -1,10 +1,11 @@
+use super::hold::Hold;
+use super::lease;
 use super::lock::RunLock;
 use super::record::Encoder;
-use super::{EventSeq, RunId, Writer, heads};
+use super::{EventSeq, Owner, RunId, Writer, heads};
 use crate::{Error, Hash, Store};
 use serde::{Deserialize, Serialize};
-use sqlx::sqlite::SqliteRow;
-use sqlx::{Row, SqliteConnection};
+use sojourn_database::{Connection, Row, query};
 
 /// The properties of a new run. All but the title are immutable, and the genesis hash covers them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -102,7 +103,7 @@ impl RunRow {
         genesis(&NewRun { created_ms, ..NewRun::new(id.clone(), environment, model) }, parent.as_ref())
     }
 
-    pub(super) fn decode(row: &SqliteRow) -> Result<Self, Error> {
+    pub(super) fn decode(row: &Row) -> Result<Self, Error> {
         let id: RunId = row.try_get::<&str, _>("id")?.parse()?;
         let damaged = |what: &str| Error::Damaged { place: format!("run `{id}`"), what: what.to_owned() };
         let parent_run: Option<&str> = row.try_get("parent_run")?;
@@ -128,8 +129,8 @@ impl RunRow {
         Ok(Self { no: row.try_get("no")?, info, head })
     }
 
-    pub(crate) async fn find(connection: &mut SqliteConnection, id: &RunId) -> Result<Option<Self>, Error> {
-        let row = sqlx::query("SELECT * FROM runs WHERE id = ?").bind(id.as_str()).fetch_optional(connection);
+    pub(crate) async fn find(connection: &mut Connection<'_>, id: &RunId) -> Result<Option<Self>, Error> {
+        let row = query("SELECT * FROM runs WHERE id = ?").bind(id.as_str()).fetch_optional(connection);
         row.await?.as_ref().map(Self::decode).transpose()
     }
 }
@@ -150,15 +151,15 @@ pub(super) fn genesis(new: &NewRun, parent: Option<&(RunId, EventSeq)>) -> Hash 
 
 /// Inserts the row of an empty run. Returns its row number and its genesis hash.
 pub(super) async fn insert(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection<'_>,
     new: &NewRun,
     parent: Option<&(RunId, EventSeq)>,
 ) -> Result<(i64, Hash), Error> {
     let genesis = genesis(new, parent);
     let (parent_run, parent_seq) = parent.map(|(run, seq)| (run.as_str(), seq.0 as i64)).unzip();
-    let inserted = sqlx::query(
+    let inserted = query(
         "INSERT INTO runs (id, created_ms, environment, model, parent_run, parent_seq, title, status, \
-         last_at_ms, head) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?2, ?9) ON CONFLICT (id) DO NOTHING",
+         last_at_ms, head) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?2, ?9) ON CONFLICT (id) DO NOTHING RETURNING no",
     )
     .bind(new.id.as_str())
     .bind(new.created_ms)
@@ -169,12 +170,12 @@ pub(super) async fn insert(
     .bind(&new.title)
     .bind(RunStatus::Running.as_str())
     .bind(genesis.as_bytes().as_slice())
-    .execute(connection)
+    .fetch_optional(connection)
     .await?;
-    if inserted.rows_affected() == 0 {
-        return Err(Error::RunExists { run: new.id.clone() });
+    match inserted {
+        Some(row) => Ok((row.try_get(0)?, genesis)),
+        None => Err(Error::RunExists { run: new.id.clone() }),
     }
-    Ok((inserted.last_insert_rowid(), genesis))
 }
 
 impl Store {
@@ -183,7 +184,7 @@ impl Store {
     /// # Errors
     /// [`Error::RunExists`].
     pub async fn create_run(&self, new: NewRun) -> Result<Writer, Error> {
-        let lock = RunLock::take(self.home(), &new.id).await?;
+        let lock = Hold::lock(self, &new.id).await?;
         let mut connection = self.connection().await?;
         insert(&mut connection, &new, None).await?;
         Writer::new(self.clone(), connection, lock, &new.id).await
@@ -195,18 +196,18 @@ impl Store {
     /// # Errors
     /// [`Error::RunExists`] where the run has a record, or is a fork.
     pub async fn start_run(&self, new: NewRun) -> Result<Writer, Error> {
-        let lock = RunLock::take(self.home(), &new.id).await?;
+        let lock = Hold::lock(self, &new.id).await?;
         let mut connection = self.connection().await?;
-        sqlx::query(
-            "DELETE FROM runs WHERE id = ? AND parent_run IS NULL \
-             AND NOT EXISTS (SELECT 1 FROM records WHERE records.run = runs.no)",
-        )
-        .bind(new.id.as_str())
-        .execute(&mut connection)
-        .await?;
+        query(self.dialect().delete_empty_run)
+            .bind(new.id.as_str())
+            .bind(self.owner().map_or("", Owner::as_str))
+            .execute(&mut connection)
+            .await?;
         // The head of a run without a record stands for its row, which is another one now.
-        if heads::noted(self.home(), &new.id)?.is_some_and(|head| head.seq == EventSeq(0)) {
-            heads::remove(self.home(), &new.id)?;
+        if let Some(home) = self.own_home()
+            && heads::noted(home, &new.id)?.is_some_and(|head| head.seq == EventSeq(0))
+        {
+            heads::remove(home, &new.id)?;
         }
         insert(&mut connection, &new, None).await?;
         Writer::new(self.clone(), connection, lock, &new.id).await
@@ -218,30 +219,34 @@ impl Store {
     /// [`Error::Locked`] if another writer has it open, in this process or another; [`Error::NoSuchRun`].
     pub async fn resume_run(&self, id: &RunId) -> Result<Writer, Error> {
         let status = self.run_row(id).await?.info.status;
-        let lock = RunLock::take(self.home(), id).await?;
+        let lock = Hold::lock(self, id).await?;
         let writer = Writer::new(self.clone(), self.connection().await?, lock, id).await?;
         // The status of an interrupted run is `Running` already, so it can be resumed even if the disk is
         // full.
         if status != RunStatus::Running {
-            self.set_status(id, RunStatus::Running).await?;
+            writer.set_status(RunStatus::Running).await?;
         }
         Ok(writer)
     }
 
     /// Whether a writer has the run open at this moment.
-    pub fn is_live(&self, id: &RunId) -> Result<bool, Error> {
-        RunLock::is_taken(self.home(), id)
+    pub async fn is_live(&self, id: &RunId) -> Result<bool, Error> {
+        match self.own_home() {
+            Some(home) => RunLock::is_taken(home, id),
+            None => lease::is_leased(self, id).await,
+        }
     }
 
-    /// Process id of the writer that has the run open at this moment; `None` where there is none, or where it did not say.
+    /// Process id of the writer that has the run open at this moment; `None` where there is none, where it did not say, and where it
+    /// may be on another machine.
     pub fn writer_process(&self, id: &RunId) -> Result<Option<u32>, Error> {
-        RunLock::holder(self.home(), id)
+        self.own_home().map_or(Ok(None), |home| RunLock::holder(home, id))
     }
 
     /// Lists all runs, newest first.
     pub async fn runs(&self) -> Result<Vec<RunInfo>, Error> {
         let rows =
-            sqlx::query("SELECT * FROM runs ORDER BY created_ms DESC, no DESC").fetch_all(&self.pool).await?;
+            query("SELECT * FROM runs ORDER BY created_ms DESC, no DESC").fetch_all(&self.pool).await?;
         rows.iter().map(|row| RunRow::decode(row).map(|run| run.info)).collect()
     }
 
@@ -255,14 +260,13 @@ impl Store {
 
     /// Sets the user's name for the run, or removes it with `None`.
     pub async fn set_title(&self, id: &RunId, title: Option<&str>) -> Result<(), Error> {
-        let update = sqlx::query("UPDATE runs SET title = ? WHERE id = ?").bind(title).bind(id.as_str());
+        let update = query("UPDATE runs SET title = ? WHERE id = ?").bind(title).bind(id.as_str());
         self.updated(id, update.execute(&self.pool).await?.rows_affected()).await
     }
 
     /// Stores the status of a run.
     pub async fn set_status(&self, id: &RunId, status: RunStatus) -> Result<(), Error> {
-        let update =
-            sqlx::query("UPDATE runs SET status = ? WHERE id = ?").bind(status.as_str()).bind(id.as_str());
+        let update = query("UPDATE runs SET status = ? WHERE id = ?").bind(status.as_str()).bind(id.as_str());
         self.updated(id, update.execute(&self.pool).await?.rows_affected()).await
     }
 
@@ -272,7 +276,7 @@ impl Store {
 
     pub(crate) async fn run_row(&self, id: &RunId) -> Result<RunRow, Error> {
         // The connection returns to the pool before `no_such_run` takes one.
-        let found = RunRow::find(&mut *self.pool.acquire().await?, id).await?;
+        let found = RunRow::find(&mut self.pool.acquire().await?, id).await?;
         match found {
             Some(run) => Ok(run),
             None => Err(self.no_such_run(id.as_str()).await?),
@@ -280,11 +284,10 @@ impl Store {
     }
 
     async fn find(&self, name: &str) -> Result<RunRow, Error> {
-        let rows =
-            sqlx::query("SELECT * FROM runs WHERE substr(id, 1, length(?1)) = ?1 AND ?1 != '' ORDER BY id")
-                .bind(name)
-                .fetch_all(&self.pool)
-                .await?;
+        let rows = query("SELECT * FROM runs WHERE substr(id, 1, length(?1)) = ?1 AND ?1 != '' ORDER BY id")
+            .bind(name)
+            .fetch_all(&self.pool)
+            .await?;
         let mut runs = rows.iter().map(RunRow::decode).collect::<Result<Vec<_>, _>>()?;
         if let Some(exact) = runs.iter().position(|run| run.info.id.as_str() == name) {
             return Ok(runs.swap_remove(exact));
@@ -300,7 +303,7 @@ impl Store {
     }
 
     async fn no_such_run(&self, name: &str) -> Result<Error, Error> {
-        let ids = sqlx::query("SELECT id FROM runs ORDER BY no DESC").fetch_all(&self.pool).await?;
+        let ids = query("SELECT id FROM runs ORDER BY no DESC").fetch_all(&self.pool).await?;
         let mut nearest: Option<(f64, RunId)> = None;
         for row in ids {
             let id: RunId = row.try_get::<&str, _>(0)?.parse()?;

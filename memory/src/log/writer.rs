@@ -1,4 +1,5 @@
 use super::heads::{Head, HeadFile, noted};
+use super::hold::Hold;
 use super::lock::RunLock;
 use super::reader::damaged;
 use super::record::VERSION;
@@ -7,13 +8,18 @@ use super::{EventSeq, Record, RunId, RunStatus};
 use crate::canonical::stored_json;
 use crate::{BlobId, Error, Hash, Store, blobs, compression};
 use serde_json::Value;
-use sqlx::{Connection, Row, SqliteConnection};
+use sojourn_database::{Access, Connection, query};
 use std::collections::{BTreeMap, HashSet};
+use std::path::Path;
+use std::time::{Duration, Instant};
 
 /// Number of records that are buffered for one transaction (group commit).
 const GROUP_RECORDS: usize = 64;
 /// Number of buffered blob bytes that triggers a flush.
 const GROUP_BYTES: usize = 8 << 20;
+/// How long a server that cannot be reached is waited for before a flush fails, and the pause between two attempts.
+const PATIENCE: Duration = Duration::from_mins(1);
+const RETRY: Duration = Duration::from_millis(200);
 
 /// What [`Writer::commit`] guarantees.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -35,7 +41,7 @@ pub enum Durability {
 pub struct Writer {
     store: Store,
     /// `None` during a transaction, so that a failed or cancelled transaction's connection is not reused.
-    connection: Option<SqliteConnection>,
+    connection: Option<Connection<'static>>,
     run: RunId,
     /// Row number of the run.
     no: i64,
@@ -50,9 +56,10 @@ pub struct Writer {
     blob_bytes: usize,
     /// Blobs that are known to be stored.
     stored: HashSet<BlobId>,
-    head_file: HeadFile,
+    /// In a home.
+    head_file: Option<HeadFile>,
     /// The last field: the connection is closed before the lock is released.
-    _lock: RunLock,
+    hold: Hold,
 }
 
 /// A record, encoded for its row.
@@ -75,26 +82,18 @@ enum Stored {
 impl Writer {
     pub(super) async fn new(
         store: Store,
-        mut connection: SqliteConnection,
-        lock: RunLock,
+        mut connection: Connection<'static>,
+        lock: Option<RunLock>,
         run: &RunId,
     ) -> Result<Self, Error> {
+        let hold = Hold::of(&store, run, lock).await?;
         // A write transaction waits for a transaction that a dropped writer may have left open.
-        let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+        let mut transaction = connection.begin(Access::Append).await?;
         let found = RunRow::find(&mut transaction, run).await?;
         transaction.rollback().await?;
         let row = found.ok_or_else(|| Error::NoSuchRun { name: run.to_string(), nearest: None })?;
         let present = Head { run: run.clone(), seq: row.info.last_seq, hash: row.head };
-        if let Some(known) = noted(store.home(), run)? {
-            if known.seq > present.seq {
-                return Err(Error::Cut { run: run.clone(), last: present.seq, known: known.seq });
-            }
-            if known.seq == present.seq && known.hash != present.hash {
-                return Err(damaged(run, present.seq, format!("its hash is not the one in `heads/{run}`")));
-            }
-        }
-        let mut head_file = HeadFile::open(store.home(), run)?;
-        head_file.note(&present)?;
+        let head_file = store.own_home().map(|home| head_file(home, &present)).transpose()?;
         Ok(Self {
             store,
             head_file,
@@ -107,7 +106,7 @@ impl Writer {
             blobs: BTreeMap::new(),
             blob_bytes: 0,
             stored: HashSet::new(),
-            _lock: lock,
+            hold,
         })
     }
 
@@ -188,11 +187,16 @@ impl Writer {
     /// Flushes the buffer, stores the run's status, and releases the lock.
     pub async fn close(mut self, status: RunStatus) -> Result<(), Error> {
         self.flush().await?;
-        self.store.set_status(&self.run, status).await?;
+        self.hold.set_status(&self.store, &self.run, status).await?;
         if let Some(connection) = self.connection.take() {
             connection.close().await?;
         }
-        Ok(())
+        self.hold.release().await
+    }
+
+    /// Stores the run's status.
+    pub(super) async fn set_status(&self, status: RunStatus) -> Result<(), Error> {
+        self.hold.set_status(&self.store, &self.run, status).await
     }
 
     async fn check_blob(&mut self, blob: &BlobId) -> Result<(), Error> {
@@ -206,11 +210,24 @@ impl Writer {
         Ok(())
     }
 
-    /// Writes the whole buffer in one transaction.
+    /// Writes the whole buffer in one transaction. A server that restarts meanwhile is waited for.
     async fn flush(&mut self) -> Result<(), Error> {
         if self.queue.is_empty() && self.blobs.is_empty() {
             return Ok(());
         }
+        let since = Instant::now();
+        loop {
+            match self.flush_once().await {
+                Err(Error::Unreachable(error)) if since.elapsed() < PATIENCE => {
+                    tracing::warn!(%error, run = %self.run, "the store's server cannot be reached; trying again");
+                    tokio::time::sleep(RETRY).await;
+                }
+                result => return result,
+            }
+        }
+    }
+
+    async fn flush_once(&mut self) -> Result<(), Error> {
         let mut connection = match self.connection.take() {
             Some(connection) => connection,
             None => self.store.connection().await?,
@@ -221,11 +238,12 @@ impl Writer {
         self.blob_bytes = 0;
         self.stored.extend(std::mem::take(&mut self.blobs).into_keys());
         // All that was appended is in the database now.
-        self.head_file.note(&Head { run: self.run.clone(), seq: self.last, hash: self.head })
+        let head = Head { run: self.run.clone(), seq: self.last, hash: self.head };
+        self.head_file.as_mut().map_or(Ok(()), |file| file.note(&head))
     }
 
-    async fn write(&mut self, connection: &mut SqliteConnection) -> Result<(), Error> {
-        let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+    async fn write(&mut self, connection: &mut Connection<'_>) -> Result<(), Error> {
+        let mut transaction = connection.begin(Access::Append).await?;
         self.drop_committed(&mut transaction).await?;
         for (id, content) in &self.blobs {
             blobs::insert(&mut transaction, id, content).await?;
@@ -234,7 +252,7 @@ impl Writer {
             record.insert(&mut transaction, self.no).await?;
         }
         if let Some(last) = self.queue.last() {
-            sqlx::query("UPDATE runs SET last_seq = ?, last_at_ms = ?, head = ? WHERE no = ?")
+            query("UPDATE runs SET last_seq = ?, last_at_ms = ?, head = ? WHERE no = ?")
                 .bind(last.seq.0 as i64)
                 .bind(last.at_ms)
                 .bind(last.hash.as_bytes().as_slice())
@@ -248,11 +266,8 @@ impl Writer {
 
     /// Drops buffered records that an earlier transaction committed although its call was cancelled or failed
     /// afterwards.
-    async fn drop_committed(&mut self, connection: &mut SqliteConnection) -> Result<(), Error> {
-        let row = sqlx::query("SELECT last_seq, head FROM runs WHERE no = ?")
-            .bind(self.no)
-            .fetch_one(connection)
-            .await?;
+    async fn drop_committed(&mut self, connection: &mut Connection<'_>) -> Result<(), Error> {
+        let row = self.hold.check(connection, self.no).await?;
         let last = EventSeq(row.try_get::<i64, _>(0)? as u64);
         let head: &[u8] = row.try_get(1)?;
         let committed = self.queue.iter().take_while(|record| record.seq <= last).count();
@@ -265,6 +280,22 @@ impl Writer {
         }
         Ok(())
     }
+}
+
+/// The head file of a home's run, after the run was compared with what it named before.
+fn head_file(home: &Path, present: &Head) -> Result<HeadFile, Error> {
+    let run = &present.run;
+    if let Some(known) = noted(home, run)? {
+        if known.seq > present.seq {
+            return Err(Error::Cut { run: run.clone(), last: present.seq, known: known.seq });
+        }
+        if known.seq == present.seq && known.hash != present.hash {
+            return Err(damaged(run, present.seq, format!("its hash is not the one in `heads/{run}`")));
+        }
+    }
+    let mut file = HeadFile::open(home, run)?;
+    file.note(present)?;
+    Ok(file)
 }
 
 impl Queued {
@@ -281,8 +312,8 @@ impl Queued {
         })
     }
 
-    pub(super) async fn insert(&self, connection: &mut SqliteConnection, run: i64) -> Result<(), Error> {
-        let query = sqlx::query(
+    pub(super) async fn insert(&self, connection: &mut Connection<'_>, run: i64) -> Result<(), Error> {
+        let query = query(
             "INSERT INTO records (run, seq, v, at_ms, kind, blobs, hash, payload) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
         )
         .bind(run)
@@ -293,7 +324,7 @@ impl Queued {
         .bind(self.blobs.as_deref())
         .bind(self.hash.as_bytes().as_slice());
         let query = match &self.payload {
-            Stored::Text(text) => query.bind(text),
+            Stored::Text(text) => query.bind(sojourn_database::Stored(text)),
             Stored::Compressed(bytes) => query.bind(bytes),
         };
         query.execute(connection).await?;

@@ -6,7 +6,8 @@ use super::tables::{COLUMNS, add_vectors, decode, find, tick};
 use super::{Embedding, Memory, MemoryId, NewMemory, Tenant, Tick};
 use crate::{Error, EventSeq, RunId};
 use serde::{Deserialize, Serialize};
-use sqlx::{Row, SqliteConnection};
+use sojourn_database::{Access, Connection, query};
+use sqlx::AssertSqlSafe;
 use std::collections::BTreeMap;
 
 /// The outcome that a recalled memory is credited with.
@@ -65,13 +66,13 @@ pub struct DuplicateGroup {
 impl Memories {
     /// Credits a memory. Returns false if it does not exist.
     pub async fn credit(&self, tenant: &Tenant, id: &MemoryId, credit: Credit) -> Result<bool, Error> {
-        self::credit(&mut *self.store.pool.acquire().await?, tenant, id, credit).await
+        self::credit(&mut self.store.pool.acquire().await?, tenant, id, credit).await
     }
 
     /// Closes a memory: recall ignores it from `valid_to_ms` on, in milliseconds since 1970, but it stays in
     /// the tables. Returns false if it does not exist.
     pub async fn invalidate(&self, tenant: &Tenant, id: &MemoryId, valid_to_ms: i64) -> Result<bool, Error> {
-        let mut transaction = self.store.pool.begin_with("BEGIN IMMEDIATE").await?;
+        let mut transaction = self.store.pool.begin(Access::Write).await?;
         let closed = close(&mut transaction, tenant, id, valid_to_ms, None).await?;
         transaction.commit().await?;
         Ok(closed)
@@ -79,9 +80,9 @@ impl Memories {
 
     /// Sets or clears the exemption from expiry. Returns false if the memory does not exist.
     pub async fn pin(&self, tenant: &Tenant, id: &MemoryId, pinned: bool) -> Result<bool, Error> {
-        let mut transaction = self.store.pool.begin_with("BEGIN IMMEDIATE").await?;
+        let mut transaction = self.store.pool.begin(Access::Write).await?;
         let changed = tick(&mut transaction).await?;
-        let updated = sqlx::query("UPDATE memories SET pinned = ?, changed = ? WHERE id = ? AND tenant = ?")
+        let updated = query("UPDATE memories SET pinned = ?, changed = ? WHERE id = ? AND tenant = ?")
             .bind(pinned)
             .bind(changed.0 as i64)
             .bind(id.as_bytes().as_slice())
@@ -105,7 +106,7 @@ impl Memories {
         at_ms: i64,
         vectors: &[Embedding],
     ) -> Result<Option<Memory>, Error> {
-        let mut transaction = self.store.pool.begin_with("BEGIN IMMEDIATE").await?;
+        let mut transaction = self.store.pool.begin(Access::Write).await?;
         let Some(old) = find(&mut transaction, tenant, id).await? else { return Ok(None) };
         if old.text == text {
             return Ok(Some(old));
@@ -146,8 +147,8 @@ impl Memories {
         deltas: &[Delta],
         at_ms: i64,
     ) -> Result<bool, Error> {
-        let mut transaction = self.store.pool.begin_with("BEGIN IMMEDIATE").await?;
-        let noted = sqlx::query("INSERT OR IGNORE INTO memory_consolidations VALUES (?, ?, ?)")
+        let mut transaction = self.store.pool.begin(Access::Write).await?;
+        let noted = query("INSERT INTO memory_consolidations VALUES (?, ?, ?) ON CONFLICT DO NOTHING")
             .bind(tenant.as_str())
             .bind(source.0.as_str())
             .bind(source.1.0 as i64)
@@ -171,7 +172,7 @@ impl Memories {
              (SELECT content_hash FROM memories WHERE tenant = ?1 AND closed IS NULL \
               GROUP BY content_hash HAVING count(*) > 1) ORDER BY pinned DESC, importance DESC, made"
         );
-        let rows = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(tenant.as_str());
+        let rows = query(AssertSqlSafe(sql)).bind(tenant.as_str());
         let mut groups: BTreeMap<_, Vec<Memory>> = BTreeMap::new();
         for row in &rows.fetch_all(&self.store.pool).await? {
             let memory = decode(row)?;
@@ -190,7 +191,7 @@ impl Memories {
     /// Merges all duplicates of a tenant, and returns the merged groups.
     pub async fn dedupe(&self, tenant: &Tenant, at_ms: i64) -> Result<Vec<DuplicateGroup>, Error> {
         let groups = self.duplicates(tenant).await?;
-        let mut transaction = self.store.pool.begin_with("BEGIN IMMEDIATE").await?;
+        let mut transaction = self.store.pool.begin(Access::Write).await?;
         for DuplicateGroup { keep, duplicates } in &groups {
             for duplicate in duplicates {
                 let merge = Delta::Merge { keep: keep.id, duplicate: duplicate.id };
@@ -204,7 +205,7 @@ impl Memories {
     /// Sums the importance of all memories made after a tick. A sum of about 150 suggests a reflection (Park
     /// et al. 2023, "Generative Agents", section 4.2).
     pub async fn importance_since(&self, tenant: &Tenant, after: Tick) -> Result<f64, Error> {
-        let sum = sqlx::query("SELECT total(importance) FROM memories WHERE tenant = ? AND made > ?")
+        let sum = query("SELECT coalesce(sum(importance), 0.0) FROM memories WHERE tenant = ? AND made > ?")
             .bind(tenant.as_str())
             .bind(after.0 as i64);
         Ok(sum.fetch_one(&self.store.pool).await?.try_get(0)?)
@@ -212,7 +213,7 @@ impl Memories {
 }
 
 async fn apply(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection<'_>,
     tenant: &Tenant,
     delta: &Delta,
     at_ms: i64,
@@ -234,7 +235,7 @@ async fn apply(
 }
 
 async fn credit(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection<'_>,
     tenant: &Tenant,
     id: &MemoryId,
     credit: Credit,
@@ -243,19 +244,19 @@ async fn credit(
         Credit::Helpful => "UPDATE memories SET helpful = helpful + 1 WHERE id = ? AND tenant = ?",
         Credit::Harmful => "UPDATE memories SET harmful = harmful + 1 WHERE id = ? AND tenant = ?",
     };
-    let update = sqlx::query(sql).bind(id.as_bytes().as_slice()).bind(tenant.as_str());
+    let update = query(sql).bind(id.as_bytes().as_slice()).bind(tenant.as_str());
     Ok(update.execute(connection).await?.rows_affected() > 0)
 }
 
 async fn close(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection<'_>,
     tenant: &Tenant,
     id: &MemoryId,
     valid_to_ms: i64,
     newer: Option<&MemoryId>,
 ) -> Result<bool, Error> {
     let closed = tick(connection).await?;
-    let updated = sqlx::query(
+    let updated = query(
         "UPDATE memories SET valid_to_ms = ?1, closed = ?2, changed = ?2, superseded_by = ?3 \
          WHERE id = ?4 AND tenant = ?5",
     )
@@ -270,7 +271,7 @@ async fn close(
 }
 
 async fn merge(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection<'_>,
     tenant: &Tenant,
     (keep, duplicate): (&MemoryId, &MemoryId),
     at_ms: i64,
@@ -281,9 +282,9 @@ async fn merge(
     let missing = |id: &MemoryId| Error::NoSuchMemory { id: *id };
     let other = find(connection, tenant, duplicate).await?.ok_or_else(|| missing(duplicate))?;
     let changed = tick(connection).await?;
-    let row = sqlx::query(
-        "UPDATE memories SET helpful = helpful + ?1, harmful = harmful + ?2, importance = max(importance, ?3), \
-         pinned = max(pinned, ?4), changed = ?5 WHERE id = ?6 AND tenant = ?7 RETURNING no",
+    let row = query(
+        "UPDATE memories SET helpful = helpful + ?1, harmful = harmful + ?2, importance = CASE WHEN importance < ?3 THEN ?3 ELSE importance END, \
+         pinned = (pinned OR ?4), changed = ?5 WHERE id = ?6 AND tenant = ?7 RETURNING no",
     )
     .bind(i64::from(other.helpful))
     .bind(i64::from(other.harmful))

@@ -5,7 +5,7 @@ use super::tables::{delete, id};
 use super::{MemoryId, MemoryKind, NewMemory, Tenant};
 use crate::{Error, EventSeq, Hash};
 use serde::Serialize;
-use sqlx::{Row, SqliteConnection};
+use sojourn_database::{Access, Connection, Row, query};
 use std::collections::HashMap;
 
 /// A document to add.
@@ -60,9 +60,9 @@ impl Memories {
         tenant: &Tenant,
         new: &NewDocument<'_>,
     ) -> Result<DocumentChange, Error> {
-        let mut transaction = self.store.pool.begin_with("BEGIN IMMEDIATE").await?;
+        let mut transaction = self.store.pool.begin(Access::Write).await?;
         let whole = Hash::of(new.passages.join("\0").as_bytes());
-        let row = sqlx::query(
+        let row = query(
             "INSERT INTO memory_documents (tenant, uri, title, content_hash, added_ms) VALUES (?, ?, ?, ?, ?) \
              ON CONFLICT (tenant, uri) DO UPDATE SET title = excluded.title, \
              content_hash = excluded.content_hash, added_ms = excluded.added_ms RETURNING no",
@@ -80,7 +80,7 @@ impl Memories {
         for (text, position) in new.passages.iter().zip(0_i64..) {
             let hash = content_hash(text);
             if let Some(known) = old.get_mut(&hash).and_then(Vec::pop) {
-                sqlx::query("UPDATE memories SET position = ? WHERE id = ?")
+                query("UPDATE memories SET position = ? WHERE id = ?")
                     .bind(position)
                     .bind(known.as_bytes().as_slice())
                     .execute(&mut *transaction)
@@ -107,7 +107,7 @@ impl Memories {
 
     /// Lists a tenant's documents, sorted by URI.
     pub async fn documents(&self, tenant: &Tenant) -> Result<Vec<Document>, Error> {
-        let rows = sqlx::query(
+        let rows = query(
             "SELECT uri, title, content_hash, added_ms, \
              (SELECT count(*) FROM memories WHERE document = d.no) FROM memory_documents d \
              WHERE tenant = ? ORDER BY uri",
@@ -115,7 +115,7 @@ impl Memories {
         .bind(tenant.as_str())
         .fetch_all(&self.store.pool)
         .await?;
-        let document = |row: &sqlx::sqlite::SqliteRow| {
+        let document = |row: &Row| {
             Ok(Document {
                 uri: row.try_get(0)?,
                 title: row.try_get(1)?,
@@ -129,20 +129,22 @@ impl Memories {
 
     /// Gives a document another URI. Returns whether there is such a document, and none with the new URI.
     pub async fn rename_document(&self, tenant: &Tenant, old: &str, new: &str) -> Result<bool, Error> {
-        let renamed =
-            sqlx::query("UPDATE OR IGNORE memory_documents SET uri = ?3 WHERE tenant = ?1 AND uri = ?2")
-                .bind(tenant.as_str())
-                .bind(old)
-                .bind(new)
-                .execute(&self.store.pool)
-                .await?;
+        let renamed = query(
+            "UPDATE memory_documents SET uri = ?3 WHERE tenant = ?1 AND uri = ?2 AND (uri = ?3 OR NOT EXISTS \
+                 (SELECT 1 FROM memory_documents other WHERE other.tenant = ?1 AND other.uri = ?3))",
+        )
+        .bind(tenant.as_str())
+        .bind(old)
+        .bind(new)
+        .execute(&self.store.pool)
+        .await?;
         Ok(renamed.rows_affected() > 0)
     }
 
     /// Deletes a document and its passages. Returns the number of passages, or `None` if it does not exist.
     pub async fn remove_document(&self, tenant: &Tenant, uri: &str) -> Result<Option<u64>, Error> {
-        let mut transaction = self.store.pool.begin_with("BEGIN IMMEDIATE").await?;
-        let row = sqlx::query("SELECT no FROM memory_documents WHERE tenant = ? AND uri = ?")
+        let mut transaction = self.store.pool.begin(Access::Write).await?;
+        let row = query("SELECT no FROM memory_documents WHERE tenant = ? AND uri = ?")
             .bind(tenant.as_str())
             .bind(uri)
             .fetch_optional(&mut *transaction)
@@ -154,10 +156,7 @@ impl Memories {
             delete(&mut transaction, &passage).await?;
             removed += 1;
         }
-        sqlx::query("DELETE FROM memory_documents WHERE no = ?")
-            .bind(document)
-            .execute(&mut *transaction)
-            .await?;
+        query("DELETE FROM memory_documents WHERE no = ?").bind(document).execute(&mut *transaction).await?;
         transaction.commit().await?;
         Ok(Some(removed))
     }
@@ -165,10 +164,10 @@ impl Memories {
 
 /// Ids of a document's passages by content hash, last position first.
 async fn passages(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection<'_>,
     document: i64,
 ) -> Result<HashMap<Hash, Vec<MemoryId>>, Error> {
-    let rows = sqlx::query("SELECT id, content_hash FROM memories WHERE document = ? ORDER BY position DESC")
+    let rows = query("SELECT id, content_hash FROM memories WHERE document = ? ORDER BY position DESC")
         .bind(document)
         .fetch_all(connection)
         .await?;

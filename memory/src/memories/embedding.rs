@@ -6,7 +6,7 @@ use super::vectors::{IndexProgress, IndexStage};
 use super::{Embedding, MemoryId, Tenant};
 use crate::Error;
 use async_trait::async_trait;
-use sqlx::Row;
+use sojourn_database::{Access, query};
 use std::collections::HashMap;
 
 /// Number of texts per call of the embedder.
@@ -61,7 +61,7 @@ impl Memories {
         let mut done = 0;
         let mut after = 0_i64;
         loop {
-            let rows = sqlx::query(
+            let rows = query(
                 "SELECT no, id, text FROM memories WHERE tenant = ?1 AND no > ?2 AND NOT EXISTS \
                  (SELECT 1 FROM memory_vectors v JOIN memory_models m ON m.no = v.model \
                   WHERE v.memory = memories.no AND m.name = ?3) ORDER BY no LIMIT ?4",
@@ -76,7 +76,7 @@ impl Memories {
             after = last.try_get(0)?;
             let texts = rows
                 .iter()
-                .map(|row| Ok((id(row, 1)?, row.try_get(2)?)))
+                .map(|row| Ok((id(row, 1)?, row.text(2)?)))
                 .collect::<Result<Vec<(MemoryId, String)>, Error>>()?;
             done += self.embed_batch(embedder, &texts).await?;
             progress(IndexProgress { stage: IndexStage::Embedding, done: done.min(of), of });
@@ -112,7 +112,7 @@ impl Memories {
                 }
             }
         }
-        let mut transaction = self.store.pool.begin_with("BEGIN IMMEDIATE").await?;
+        let mut transaction = self.store.pool.begin(Access::Write).await?;
         let mut done = 0;
         for (id, text) in texts {
             if let Some(vector) = known.get(text.as_str()) {
@@ -127,7 +127,7 @@ impl Memories {
 
     /// The vector of another memory with the same text.
     async fn known_vector(&self, model: &str, text: &str) -> Result<Option<Vec<f32>>, Error> {
-        let row = sqlx::query(
+        let row = query(
             "SELECT v.vector FROM memories JOIN memory_vectors v ON v.memory = memories.no \
              JOIN memory_models m ON m.no = v.model \
              WHERE content_hash = ?1 AND text = ?2 AND m.name = ?3 LIMIT 1",
@@ -150,7 +150,7 @@ impl Memories {
         id: &MemoryId,
         embedding: &Embedding,
     ) -> Result<(), Error> {
-        let mut transaction = self.store.pool.begin_with("BEGIN IMMEDIATE").await?;
+        let mut transaction = self.store.pool.begin(Access::Write).await?;
         if super::tables::find(&mut transaction, tenant, id).await?.is_none() {
             return Err(Error::NoSuchMemory { id: *id });
         }
@@ -161,7 +161,7 @@ impl Memories {
 
     /// Counts a tenant's memories and their vectors of a model.
     pub async fn coverage(&self, tenant: &Tenant, model: &str) -> Result<Coverage, Error> {
-        let row = sqlx::query(
+        let row = query(
             "SELECT (SELECT count(*) FROM memories WHERE tenant = ?1), \
              (SELECT count(*) FROM memory_models m JOIN memory_vectors v ON v.model = m.no \
               JOIN memories ON memories.no = v.memory WHERE tenant = ?1 AND m.name = ?2)",

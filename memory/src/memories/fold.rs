@@ -1,7 +1,9 @@
 //! One spelling for texts that look alike, so that a word is found however it was written.
 
+use super::tokenize::indexed;
 use crate::Error;
-use sqlx::{Connection as _, Row as _, SqliteConnection};
+use crate::dialect::Dialect;
+use sojourn_database::{Access, Connection, query};
 use std::borrow::Cow;
 use unicode_normalization::UnicodeNormalization as _;
 
@@ -43,45 +45,53 @@ fn is_unseen(c: char) -> bool {
 }
 
 /// Indexes all texts again if the store was written by other rules.
-pub(crate) async fn refresh(connection: &mut SqliteConnection) -> Result<(), Error> {
+pub(crate) async fn refresh(connection: &mut Connection<'_>) -> Result<(), Error> {
     if version(connection).await? == FOLDING {
         return Ok(());
     }
-    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+    let mut transaction = connection.begin(Access::Write).await?;
     let mut after = 0_i64;
     loop {
-        let rows = sqlx::query("SELECT no, text, folded FROM memories WHERE no > ? ORDER BY no LIMIT ?")
+        let rows = query("SELECT no, text, folded FROM memories WHERE no > ? ORDER BY no LIMIT ?")
             .bind(after)
             .bind(PAGE)
             .fetch_all(&mut *transaction)
             .await?;
         for row in &rows {
             after = row.try_get(0)?;
-            let new = folded(row.try_get(1)?);
+            let text = row.text(1)?;
+            let new = folded(&text);
             if new.as_deref() != row.try_get(2)? {
-                sqlx::query("UPDATE memories SET folded = ? WHERE no = ?")
+                query("UPDATE memories SET folded = ? WHERE no = ?")
                     .bind(new)
                     .bind(after)
                     .execute(&mut *transaction)
                     .await?;
             }
+            index(&mut transaction, after, &text).await?;
         }
         if (rows.len() as i64) < PAGE {
             break;
         }
     }
-    if after > 0 {
-        sqlx::raw_sql("INSERT INTO memory_words (memory_words) VALUES ('rebuild')")
-            .execute(&mut *transaction)
-            .await?;
+    if let Some(rebuild) = Dialect::of(transaction.engine()).rebuild_words.filter(|_| after > 0) {
+        query(rebuild).execute(&mut *transaction).await?;
     }
-    sqlx::query("UPDATE memory_store SET folding = ?").bind(FOLDING).execute(&mut *transaction).await?;
+    query("UPDATE memory_store SET folding = ?").bind(FOLDING).execute(&mut *transaction).await?;
     transaction.commit().await?;
     Ok(())
 }
 
-async fn version(connection: &mut SqliteConnection) -> Result<i64, Error> {
-    Ok(sqlx::query("SELECT folding FROM memory_store").fetch_one(connection).await?.try_get(0)?)
+/// Indexes the words of a memory, where the tables do not do it by themselves. `no` is its row.
+pub(super) async fn index(connection: &mut Connection<'_>, no: i64, text: &str) -> Result<(), Error> {
+    let Some(sql) = Dialect::of(connection.engine()).index_words else { return Ok(()) };
+    let words = serde_json::json!(indexed(text)).to_string();
+    query(sql).bind(no).bind(words).execute(connection).await?;
+    Ok(())
+}
+
+async fn version(connection: &mut Connection<'_>) -> Result<i64, Error> {
+    Ok(query("SELECT folding FROM memory_store").fetch_one(connection).await?.try_get(0)?)
 }
 
 #[cfg(test)]

@@ -9,8 +9,7 @@ use super::tables::{delete, find};
 use super::{Memory, MemoryId, Tenant};
 use crate::{Error, Store, compression, unattended};
 use serde::Serialize;
-use sqlx::sqlite::SqliteRow;
-use sqlx::{Row, SqliteConnection};
+use sojourn_database::{Access, Connection, Row, Stored, query};
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::Read;
@@ -57,9 +56,9 @@ impl Memories {
     /// # Errors
     /// Any error of the store. Either nothing was deleted, or the caller can repeat the call.
     pub async fn forget(&self, tenant: &Tenant, id: &MemoryId) -> Result<Option<Forgotten>, Error> {
-        let mut transaction = self.store.pool.begin_with("BEGIN IMMEDIATE").await?;
+        let mut transaction = self.store.pool.begin(Access::Write).await?;
         let Some(memory) = find(&mut transaction, tenant, id).await? else { return Ok(None) };
-        let models = sqlx::query(
+        let models = query(
             "SELECT m.name FROM memory_vectors v JOIN memory_models m ON m.no = v.model \
              JOIN memories ON memories.no = v.memory WHERE memories.id = ? ORDER BY m.name",
         )
@@ -91,7 +90,7 @@ impl Memories {
     /// # Errors
     /// Any error of the store.
     pub async fn would_forget(&self, tenant: &Tenant, id: &MemoryId) -> Result<Option<(u64, u64)>, Error> {
-        let mut transaction = self.store.pool.begin_with("BEGIN IMMEDIATE").await?;
+        let mut transaction = self.store.pool.begin(Access::Write).await?;
         let Some(memory) = find(&mut transaction, tenant, id).await? else { return Ok(None) };
         let Erased { records, blobs, .. } = erase(&mut transaction, &memory).await?;
         transaction.rollback().await?;
@@ -100,8 +99,7 @@ impl Memories {
 
     /// Whether a memory with this id existed and was forgotten.
     pub async fn was_forgotten(&self, id: &MemoryId) -> Result<bool, Error> {
-        let found =
-            sqlx::query("SELECT 1 FROM memory_tombstones WHERE id = ?").bind(id.as_bytes().as_slice());
+        let found = query("SELECT 1 FROM memory_tombstones WHERE id = ?").bind(id.as_bytes().as_slice());
         Ok(found.fetch_optional(&self.store.pool).await?.is_some())
     }
 }
@@ -115,7 +113,7 @@ struct Erased {
 }
 
 /// Deletes a memory and its copies from the database.
-async fn erase(transaction: &mut SqliteConnection, memory: &Memory) -> Result<Erased, Error> {
+async fn erase(transaction: &mut Connection<'_>, memory: &Memory) -> Result<Erased, Error> {
     delete(transaction, &memory.id).await?;
     let mut needles = needles(&memory.text);
     let (records, media) = forget_records(transaction, memory, &needles).await?;
@@ -134,8 +132,9 @@ async fn erase(transaction: &mut SqliteConnection, memory: &Memory) -> Result<Er
 impl Store {
     /// Moves the write-ahead log into the database file. Waits up to 1 s for readers in other processes.
     async fn checkpoint(&self) -> Result<(), Error> {
+        let Some(checkpoint) = self.dialect().checkpoint else { return Ok(()) };
         for _ in 0..20 {
-            let row = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").fetch_one(&self.pool).await?;
+            let row = query(checkpoint).fetch_one(&self.pool).await?;
             if row.try_get::<i64, _>(0)? == 0 {
                 return Ok(());
             }
@@ -197,7 +196,7 @@ fn decompressed(stored: &[u8], packed: bool) -> Vec<u8> {
 }
 
 async fn forget_records(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection<'_>,
     memory: &Memory,
     needles: &[Vec<u8>],
 ) -> Result<(u64, BTreeSet<[u8; 32]>), Error> {
@@ -206,7 +205,7 @@ async fn forget_records(
     loop {
         let rows = page(
             connection,
-            "SELECT place, records.run, seq, runs.id, CAST(payload AS BLOB), typeof(payload), blobs FROM records \
+            "SELECT place, records.run, seq, runs.id, payload, blobs FROM records \
              JOIN runs ON runs.no = records.run WHERE place > ? ORDER BY place LIMIT ?",
             after,
         )
@@ -216,7 +215,9 @@ async fn forget_records(
         for row in &rows {
             let place: i64 = row.try_get(0)?;
             let (run, seq): (i64, i64) = (row.try_get(1)?, row.try_get(2)?);
-            let payload = decompressed(row.try_get(4)?, row.try_get::<&str, _>(5)? == "blob");
+            let stored: &[u8] = row.try_get(4)?;
+            let payload =
+                decompressed(stored, stored.first().copied().is_some_and(compression::is_compressed));
             let own = memory
                 .run
                 .as_ref()
@@ -226,14 +227,14 @@ async fn forget_records(
             if !own && !holds(&payload, needles) {
                 continue;
             }
-            let (own_blobs, _) = row.try_get::<Option<&[u8]>, _>(6)?.unwrap_or_default().as_chunks::<32>();
+            let (own_blobs, _) = row.try_get::<Option<&[u8]>, _>(5)?.unwrap_or_default().as_chunks::<32>();
             media.extend(own_blobs.iter().filter(|id| is_media(&payload, id)));
-            sqlx::query("UPDATE records SET payload = ? WHERE place = ?")
-                .bind(TOMBSTONE)
+            query("UPDATE records SET payload = ? WHERE place = ?")
+                .bind(Stored(TOMBSTONE))
                 .bind(place)
                 .execute(&mut *connection)
                 .await?;
-            sqlx::query("INSERT OR IGNORE INTO forgotten_records VALUES (?, ?)")
+            query("INSERT INTO forgotten_records VALUES (?, ?) ON CONFLICT DO NOTHING")
                 .bind(run)
                 .bind(seq)
                 .execute(&mut *connection)
@@ -252,11 +253,11 @@ fn is_media(payload: &[u8], id: &[u8; 32]) -> bool {
 /// Deletes a picture or a sound. Returns what its bytes are recognised by wherever they are stored, or `None` if they are not
 /// there.
 async fn forget_media(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection<'_>,
     id: &[u8; 32],
 ) -> Result<Option<Option<Vec<u8>>>, Error> {
     let sql = "SELECT body FROM blobs WHERE id = ?";
-    let Some(row) = sqlx::query(sql).bind(id.as_slice()).fetch_optional(&mut *connection).await? else {
+    let Some(row) = query(sql).bind(id.as_slice()).fetch_optional(&mut *connection).await? else {
         return Ok(None);
     };
     let body: &[u8] = row.try_get(0)?;
@@ -269,15 +270,11 @@ async fn forget_media(
 }
 
 /// The rows of `sql` after the number `after`, at most [`PAGE`] of them.
-async fn page(
-    connection: &mut SqliteConnection,
-    sql: &'static str,
-    after: i64,
-) -> Result<Vec<SqliteRow>, Error> {
-    Ok(sqlx::query(sql).bind(after).bind(PAGE).fetch_all(connection).await?)
+async fn page(connection: &mut Connection<'_>, sql: &'static str, after: i64) -> Result<Vec<Row>, Error> {
+    Ok(query(sql).bind(after).bind(PAGE).fetch_all(connection).await?)
 }
 
-async fn forget_blobs(connection: &mut SqliteConnection, needles: &[Vec<u8>]) -> Result<u64, Error> {
+async fn forget_blobs(connection: &mut Connection<'_>, needles: &[Vec<u8>]) -> Result<u64, Error> {
     let mut forgotten = 0;
     let mut after = 0_i64;
     loop {
@@ -295,19 +292,22 @@ async fn forget_blobs(connection: &mut SqliteConnection, needles: &[Vec<u8>]) ->
 }
 
 /// Deletes the attachment unless another memory uses the same blob. Returns the number of deleted blobs.
-async fn forget_attachment(connection: &mut SqliteConnection, memory: &Memory) -> Result<u64, Error> {
+async fn forget_attachment(connection: &mut Connection<'_>, memory: &Memory) -> Result<u64, Error> {
     let Some(attachment) = &memory.attachment else { return Ok(0) };
     let id = attachment.blob.0.as_bytes().as_slice();
-    let other = sqlx::query("SELECT 1 FROM memories WHERE blob = ?").bind(id);
+    let other = query("SELECT 1 FROM memories WHERE blob = ?").bind(id);
     if other.fetch_optional(&mut *connection).await?.is_some() {
         return Ok(0);
     }
     forget_blob(connection, id).await.map(|()| 1)
 }
 
-async fn forget_blob(connection: &mut SqliteConnection, id: &[u8]) -> Result<(), Error> {
-    sqlx::query("DELETE FROM blobs WHERE id = ?").bind(id).execute(&mut *connection).await?;
-    sqlx::query("INSERT OR IGNORE INTO forgotten_blobs VALUES (?)").bind(id).execute(connection).await?;
+async fn forget_blob(connection: &mut Connection<'_>, id: &[u8]) -> Result<(), Error> {
+    query("DELETE FROM blobs WHERE id = ?").bind(id).execute(&mut *connection).await?;
+    query("INSERT INTO forgotten_blobs VALUES (?) ON CONFLICT DO NOTHING")
+        .bind(id)
+        .execute(connection)
+        .await?;
     Ok(())
 }
 

@@ -1,5 +1,6 @@
 use super::corpus::Corpus;
-use super::fold::folded;
+use super::fold::{self, folded};
+use super::snippet::snippet;
 use super::sync::IndexFeed;
 use super::tables::{COLUMNS, add_vectors, decode, find, tick};
 use super::{
@@ -8,7 +9,8 @@ use super::{
 };
 use crate::{Error, Hash, Store};
 use serde::Serialize;
-use sqlx::{Row, SqliteConnection};
+use sojourn_database::{Access, Connection, query};
+use sqlx::AssertSqlSafe;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use tokio::sync::{Mutex, OnceCell, RwLock};
@@ -69,7 +71,7 @@ impl Memories {
     pub(super) async fn index(&self) -> Result<&Arc<dyn VectorStore>, Error> {
         let open = async || {
             let mark = self.store.id().await?;
-            let directory = self.store.home().join("index");
+            let directory = self.store.derived().await?.join("index");
             let open = tokio::task::spawn_blocking(move || EmbeddedVectors::open(&directory, mark)).await;
             let index = open.map_err(|error| Error::IndexUnavailable { what: error.to_string() })?;
             Ok::<Arc<dyn VectorStore>, Error>(Arc::new(index))
@@ -83,7 +85,7 @@ impl Memories {
     /// [`Error::BadMemory`], [`Error::MemoryExists`], [`Error::UnknownBlob`], [`Error::BadVector`],
     /// [`Error::Dimension`]. Nothing is added then.
     pub async fn remember(&self, new: &NewMemory, vectors: &[Embedding]) -> Result<Memory, Error> {
-        let mut transaction = self.store.pool.begin_with("BEGIN IMMEDIATE").await?;
+        let mut transaction = self.store.pool.begin(Access::Write).await?;
         let id = insert(&mut transaction, new, new.id(), None).await?;
         add_vectors(&mut transaction, &id, vectors).await?;
         let memory = find(&mut transaction, &new.tenant, &id).await?;
@@ -93,7 +95,7 @@ impl Memories {
 
     /// Reads a memory by its id.
     pub async fn get(&self, tenant: &Tenant, id: &MemoryId) -> Result<Option<Memory>, Error> {
-        find(&mut *self.store.pool.acquire().await?, tenant, id).await
+        find(&mut self.store.pool.acquire().await?, tenant, id).await
     }
 
     /// Finds at most `limit` memories whose ids start with `beginning`, a prefix in hexadecimal.
@@ -112,7 +114,7 @@ impl Memories {
         let sql = format!(
             "SELECT {COLUMNS} FROM memories WHERE memories.tenant = ? AND id BETWEEN ? AND ? ORDER BY id LIMIT ?"
         );
-        let rows = sqlx::query(sqlx::AssertSqlSafe(sql))
+        let rows = query(AssertSqlSafe(sql))
             .bind(tenant.as_str())
             .bind(first)
             .bind(last)
@@ -126,7 +128,7 @@ impl Memories {
     pub async fn list(&self, tenant: &Tenant, after: Tick, limit: usize) -> Result<Vec<Memory>, Error> {
         let sql =
             format!("SELECT {COLUMNS} FROM memories WHERE tenant = ? AND made > ? ORDER BY made LIMIT ?");
-        let rows = sqlx::query(sqlx::AssertSqlSafe(sql))
+        let rows = query(AssertSqlSafe(sql))
             .bind(tenant.as_str())
             .bind(after.0 as i64)
             .bind(i64::try_from(limit).unwrap_or(i64::MAX))
@@ -138,27 +140,32 @@ impl Memories {
     /// Finds memories that contain all words of a text, best match first. No character in the text is an
     /// operator.
     pub async fn search(&self, tenant: &Tenant, text: &str, limit: usize) -> Result<Vec<SearchMatch>, Error> {
-        let Some(query) = tokenize::match_all(text) else { return Ok(Vec::new()) };
-        let sql = format!(
-            "SELECT {COLUMNS}, snippet(memory_words, 0, '[', ']', '…', 24) AS snippet FROM memory_words \
-             JOIN memories ON no = memory_words.rowid WHERE memory_words MATCH ? AND \
-             memories.tenant = ? ORDER BY memory_words.rank, made LIMIT ?"
-        );
-        let rows = sqlx::query(sqlx::AssertSqlSafe(sql))
-            .bind(query)
+        let words = tokenize::wanted(text);
+        if words.is_empty() {
+            return Ok(Vec::new());
+        }
+        let dialect = self.store.dialect();
+        let sql = format!("SELECT {COLUMNS}, {}", dialect.search);
+        let rows = query(AssertSqlSafe(sql))
+            .bind((dialect.search_terms)(&words))
             .bind(tenant.as_str())
             .bind(i64::try_from(limit).unwrap_or(i64::MAX))
             .fetch_all(&self.store.pool)
             .await?;
         rows.iter()
-            .map(|row| Ok(SearchMatch { memory: decode(row)?, snippet: row.try_get("snippet")? }))
+            .map(|row| {
+                let memory = decode(row)?;
+                let cut: Option<String> = row.try_get("snippet")?;
+                let snippet = cut.unwrap_or_else(|| snippet(&memory.text, &words));
+                Ok(SearchMatch { memory, snippet })
+            })
             .collect()
     }
 
     /// Counts a tenant's memories and all tenants' vectors.
     pub async fn stats(&self, tenant: &Tenant) -> Result<MemoryStats, Error> {
         self.sync().await?;
-        let rows = sqlx::query("SELECT kind, count(*) FROM memories WHERE tenant = ? GROUP BY kind")
+        let rows = query("SELECT kind, count(*) FROM memories WHERE tenant = ? GROUP BY kind")
             .bind(tenant.as_str())
             .fetch_all(&self.store.pool)
             .await?;
@@ -176,7 +183,7 @@ impl Memories {
     /// Returns the present tick. Log it with a recall, and pass it as [`Query::as_of`](super::Query::as_of)
     /// to repeat the recall.
     pub async fn now(&self) -> Result<Tick, Error> {
-        let row = sqlx::query("SELECT tick FROM memory_clock").fetch_one(&self.store.pool).await?;
+        let row = query("SELECT tick FROM memory_clock").fetch_one(&self.store.pool).await?;
         Ok(Tick(row.try_get::<i64, _>(0)? as u64))
     }
 }
@@ -184,7 +191,7 @@ impl Memories {
 impl Store {
     /// Random id of the database. It ties a vector index to its database.
     pub(crate) async fn id(&self) -> Result<[u8; 16], Error> {
-        let row = sqlx::query("SELECT mark FROM memory_store").fetch_one(&self.pool).await?;
+        let row = query("SELECT mark FROM memory_store").fetch_one(&self.pool).await?;
         let mark: &[u8] = row.try_get(0)?;
         mark.try_into().map_err(|_| Error::Damaged {
             place: "the id of the store".to_owned(),
@@ -208,7 +215,7 @@ pub(super) fn content_hash(text: &str) -> Hash {
 /// Inserts a memory under this id, unless it exists, and returns the id. `document` is the row number of a
 /// document and the position of this passage in it.
 pub(super) async fn insert(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection<'_>,
     new: &NewMemory,
     id: MemoryId,
     document: Option<(i64, i64)>,
@@ -219,11 +226,11 @@ pub(super) async fn insert(
         return if known.content_hash == content_hash { Ok(id) } else { Err(Error::MemoryExists { id }) };
     }
     if let Some(Attachment { blob, .. }) = &new.attachment {
-        let known = sqlx::query("SELECT 1 FROM blobs WHERE id = ?").bind(blob.0.as_bytes().as_slice());
+        let known = query("SELECT 1 FROM blobs WHERE id = ?").bind(blob.0.as_bytes().as_slice());
         known.fetch_optional(&mut *connection).await?.ok_or(Error::UnknownBlob { blob: *blob })?;
     }
     let made = tick(connection).await?;
-    let row = sqlx::query(
+    let row = query(
         "INSERT INTO memories (id, tenant, kind, text, importance, event_time_ms, environment, run, seq, \
          ordinal, expires_at_ms, valid_from_ms, pinned, content_hash, made, document, position, blob, media_type, folded, \
          untrusted) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING no",
@@ -253,17 +260,18 @@ pub(super) async fn insert(
     .await?;
     let no: i64 = row.try_get(0)?;
     let own = new.run.clone().map(|run| Source { run, seq: new.seq });
+    fold::index(connection, no, &new.text).await?;
     add_sources(connection, no, own.iter().chain(&new.sources)).await?;
     Ok(id)
 }
 
 pub(super) async fn add_sources(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection<'_>,
     no: i64,
     sources: impl Iterator<Item = &Source>,
 ) -> Result<(), Error> {
     for source in sources {
-        sqlx::query("INSERT OR IGNORE INTO memory_sources VALUES (?, ?, ?)")
+        query("INSERT INTO memory_sources VALUES (?, ?, ?) ON CONFLICT DO NOTHING")
             .bind(no)
             .bind(source.run.as_str())
             .bind(source.seq.0 as i64)

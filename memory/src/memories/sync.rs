@@ -10,7 +10,8 @@ use super::tables::{CORPUS, corpus_row, hex_list, id, point, vector};
 use super::vectors::{IndexProgress, IndexStage, check_dimension, normalised};
 use super::{MemoryId, Point, ScoredMemory, Tenant, Tick, VectorQuery};
 use crate::Error;
-use sqlx::Row;
+use sojourn_database::query;
+use sqlx::AssertSqlSafe;
 use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};
 
@@ -68,7 +69,7 @@ impl Memories {
             format!("SELECT {CORPUS} FROM memories WHERE made > ?1 AND made <= ?2 ORDER BY made LIMIT ?3");
         let mut after = since;
         loop {
-            let rows = sqlx::query(sqlx::AssertSqlSafe(sql.as_str()))
+            let rows = query(AssertSqlSafe(sql.as_str()))
                 .bind(after.0 as i64)
                 .bind(now.0 as i64)
                 .bind(PAGE)
@@ -85,7 +86,7 @@ impl Memories {
         }
         if since > Tick(0) {
             let sql = format!("SELECT {CORPUS} FROM memories WHERE changed > ?1 AND made <= ?1");
-            let changed = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(since.0 as i64);
+            let changed = query(AssertSqlSafe(sql)).bind(since.0 as i64);
             for row in &changed.fetch_all(&self.store.pool).await? {
                 corpus.put(corpus_row(row)?);
             }
@@ -95,7 +96,7 @@ impl Memories {
     }
 
     async fn removed(&self, since: Tick) -> Result<Vec<MemoryId>, Error> {
-        let removed = sqlx::query("SELECT id FROM memory_tombstones WHERE tick > ?").bind(since.0 as i64);
+        let removed = query("SELECT id FROM memory_tombstones WHERE tick > ?").bind(since.0 as i64);
         removed.fetch_all(&self.store.pool).await?.iter().map(|row| id(row, 0)).collect()
     }
 
@@ -136,7 +137,7 @@ impl Memories {
         let of = if given == Tick(0) { self.count_vectors().await? } else { 0 };
         let mut done = 0;
         loop {
-            let rows = sqlx::query(
+            let rows = query(
                 "SELECT m.name, memories.id, tenant, made, vector, v.tick FROM memory_vectors v \
                  JOIN memories ON memories.no = v.memory JOIN memory_models m ON m.no = v.model \
                  WHERE v.tick > ?1 AND v.tick <= ?2 ORDER BY v.tick LIMIT ?3",
@@ -170,7 +171,7 @@ impl Memories {
     }
 
     async fn count_vectors(&self) -> Result<u64, Error> {
-        let row = sqlx::query("SELECT count(*) FROM memory_vectors").fetch_one(&self.store.pool).await?;
+        let row = query("SELECT count(*) FROM memory_vectors").fetch_one(&self.store.pool).await?;
         Ok(row.try_get::<i64, _>(0)? as u64)
     }
 
@@ -233,10 +234,10 @@ impl Memories {
             }
         }
         let unit = normalised(vector)?;
-        let rows = sqlx::query(
-            "SELECT memories.id, v.vector FROM json_each(?1) wanted CROSS JOIN memories ON memories.id = unhex(wanted.value) \
+        let rows = query(
+            "SELECT memories.id, v.vector FROM json_each(?1) wanted CROSS JOIN memories \
              JOIN memory_vectors v ON v.memory = memories.no JOIN memory_models m ON m.no = v.model \
-             WHERE m.name = ?2 AND tenant = ?3",
+             WHERE memories.id = unhex(wanted.value) AND m.name = ?2 AND tenant = ?3",
         )
         .bind(hex_list(ids))
         .bind(model)

@@ -4,31 +4,30 @@ use super::corpus::{Entry, Row};
 use super::vectors::{check_dimension, normalised};
 use super::{Attachment, Embedding, Memory, MemoryId, MemoryKind, Point, Source, Tenant, Tick};
 use crate::{BlobId, Error, EventSeq, Hash};
-use sqlx::sqlite::SqliteRow;
-use sqlx::{Row as _, SqliteConnection};
+use sojourn_database::{Connection, query};
+use sqlx::AssertSqlSafe;
 use std::collections::HashMap;
 
 /// The columns that [`decode`] reads.
 pub(super) const COLUMNS: &str = "memories.id, memories.tenant, kind, memories.text, importance, event_time_ms, environment, run, seq, \
      expires_at_ms, valid_from_ms, valid_to_ms, superseded_by, pinned, memories.content_hash, helpful, harmful, made, \
      untrusted, blob, media_type, (SELECT uri FROM memory_documents d WHERE d.no = memories.document) AS uri, \
-     (SELECT json_group_array(json_array(s.run, s.seq)) FROM memory_sources s WHERE s.memory = memories.no) AS sources";
+     (SELECT string_agg(s.run || '/' || s.seq, ' ' ORDER BY s.run, s.seq) FROM memory_sources s WHERE s.memory = memories.no) AS sources";
 
 /// Advances the memory clock and returns the new tick.
-pub(super) async fn tick(connection: &mut SqliteConnection) -> Result<Tick, Error> {
-    let row =
-        sqlx::query("UPDATE memory_clock SET tick = tick + 1 RETURNING tick").fetch_one(connection).await?;
+pub(super) async fn tick(connection: &mut Connection<'_>) -> Result<Tick, Error> {
+    let row = query("UPDATE memory_clock SET tick = tick + 1 RETURNING tick").fetch_one(connection).await?;
     Ok(Tick(row.try_get::<i64, _>(0)? as u64))
 }
 
 /// Deletes a memory and adds a tombstone, by which other processes remove it from their indexes.
-pub(super) async fn delete(connection: &mut SqliteConnection, id: &MemoryId) -> Result<(), Error> {
+pub(super) async fn delete(connection: &mut Connection<'_>, id: &MemoryId) -> Result<(), Error> {
     let tick = tick(connection).await?;
-    sqlx::query("DELETE FROM memories WHERE id = ?")
+    query("DELETE FROM memories WHERE id = ?")
         .bind(id.as_bytes().as_slice())
         .execute(&mut *connection)
         .await?;
-    sqlx::query("INSERT INTO memory_tombstones VALUES (?, ?)")
+    query("INSERT INTO memory_tombstones VALUES (?, ?)")
         .bind(tick.0 as i64)
         .bind(id.as_bytes().as_slice())
         .execute(connection)
@@ -37,15 +36,15 @@ pub(super) async fn delete(connection: &mut SqliteConnection, id: &MemoryId) -> 
 }
 
 pub(super) async fn add_vectors(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection<'_>,
     id: &MemoryId,
     vectors: &[Embedding],
 ) -> Result<(), Error> {
     for Embedding { model, vector } in vectors {
         let unit = normalised(vector)?;
-        let row = sqlx::query(
+        let row = query(
             "INSERT INTO memory_models (name, dimension) VALUES (?, ?) \
-             ON CONFLICT (name) DO UPDATE SET name = name RETURNING no, dimension",
+             ON CONFLICT (name) DO UPDATE SET name = excluded.name RETURNING no, dimension",
         )
         .bind(model)
         .bind(unit.len() as i64)
@@ -58,7 +57,7 @@ pub(super) async fn add_vectors(
         }
         let bytes: Vec<u8> = unit.iter().flat_map(|x| x.to_le_bytes()).collect();
         let tick = tick(connection).await?;
-        sqlx::query(
+        query(
             "INSERT INTO memory_vectors SELECT no, ?2, ?3, ?4 FROM memories WHERE id = ?1 \
              ON CONFLICT (memory, model) DO NOTHING",
         )
@@ -73,12 +72,12 @@ pub(super) async fn add_vectors(
 }
 
 pub(super) async fn find(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection<'_>,
     tenant: &Tenant,
     id: &MemoryId,
 ) -> Result<Option<Memory>, Error> {
     let sql = format!("SELECT {COLUMNS} FROM memories WHERE id = ? AND tenant = ?");
-    let row = sqlx::query(sqlx::AssertSqlSafe(sql))
+    let row = query(AssertSqlSafe(sql))
         .bind(id.as_bytes().as_slice())
         .bind(tenant.as_str())
         .fetch_optional(connection)
@@ -88,7 +87,7 @@ pub(super) async fn find(
 
 /// Reads the given memories of a tenant. Ids without a memory are ignored.
 pub(super) async fn find_all(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection<'_>,
     tenant: &Tenant,
     ids: &[MemoryId],
 ) -> Result<HashMap<MemoryId, Memory>, Error> {
@@ -96,13 +95,10 @@ pub(super) async fn find_all(
         return Ok(HashMap::new());
     }
     let sql = format!(
-        "SELECT {COLUMNS} FROM json_each(?1) wanted CROSS JOIN memories ON memories.id = unhex(wanted.value) WHERE tenant = ?2"
+        "SELECT {COLUMNS} FROM json_each(?1) wanted CROSS JOIN memories WHERE memories.id = unhex(wanted.value) AND tenant = ?2"
     );
-    let rows = sqlx::query(sqlx::AssertSqlSafe(sql))
-        .bind(hex_list(ids))
-        .bind(tenant.as_str())
-        .fetch_all(connection)
-        .await?;
+    let rows =
+        query(AssertSqlSafe(sql)).bind(hex_list(ids)).bind(tenant.as_str()).fetch_all(connection).await?;
     rows.iter().map(|row| decode(row).map(|memory| (memory.id, memory))).collect()
 }
 
@@ -112,7 +108,7 @@ pub(super) fn hex_list(ids: &[MemoryId]) -> String {
     serde_json::json!(digits).to_string()
 }
 
-pub(super) fn id(row: &SqliteRow, column: usize) -> Result<MemoryId, Error> {
+pub(super) fn id(row: &sojourn_database::Row, column: usize) -> Result<MemoryId, Error> {
     let bytes: &[u8] = row.try_get(column)?;
     bytes.try_into().map(MemoryId::from_bytes).map_err(|_| damaged("its id is not 16 bytes long"))
 }
@@ -122,7 +118,7 @@ fn damaged(what: &str) -> Error {
 }
 
 /// Decodes a row with the columns model name, id, tenant, made, vector and tick.
-pub(super) fn point(row: &SqliteRow) -> Result<(String, Point), Error> {
+pub(super) fn point(row: &sojourn_database::Row) -> Result<(String, Point), Error> {
     let point = Point {
         id: id(row, 1)?,
         tenant: Tenant::new(row.try_get::<String, _>(2)?)?,
@@ -146,9 +142,9 @@ pub(super) const CORPUS: &str = "id, tenant, kind, text, importance, event_time_
      valid_from_ms, valid_to_ms, closed, pinned, content_hash, made";
 
 /// Decodes a row with the columns [`CORPUS`].
-pub(super) fn corpus_row(row: &SqliteRow) -> Result<Row, Error> {
+pub(super) fn corpus_row(row: &sojourn_database::Row) -> Result<Row, Error> {
     let hash = Hash::try_from(row.try_get::<&[u8], _>("content_hash")?)?;
-    let text: String = row.try_get("text")?;
+    let text = row.text("text")?;
     let closed: Option<i64> = row.try_get("closed")?;
     let valid_to: Option<i64> = row.try_get("valid_to_ms")?;
     let entry = Entry {
@@ -171,13 +167,12 @@ pub(super) fn corpus_row(row: &SqliteRow) -> Result<Row, Error> {
     })
 }
 
-fn kind(row: &SqliteRow) -> Result<MemoryKind, Error> {
+fn kind(row: &sojourn_database::Row) -> Result<MemoryKind, Error> {
     MemoryKind::parse(row.try_get("kind")?).ok_or_else(|| damaged("its kind is unknown"))
 }
 
-pub(super) fn decode(row: &SqliteRow) -> Result<Memory, Error> {
-    let sources: Vec<(crate::RunId, EventSeq)> =
-        serde_json::from_str(row.try_get("sources")?).map_err(|_| damaged("its sources are unreadable"))?;
+pub(super) fn decode(row: &sojourn_database::Row) -> Result<Memory, Error> {
+    let sources = sources(row.try_get("sources")?).ok_or_else(|| damaged("its sources are unreadable"))?;
     let run: Option<&str> = row.try_get("run")?;
     let hash = row.try_get::<&[u8], _>("content_hash")?;
     let superseded_by: Option<&[u8]> = row.try_get("superseded_by")?;
@@ -185,13 +180,13 @@ pub(super) fn decode(row: &SqliteRow) -> Result<Memory, Error> {
         id: id(row, 0)?,
         tenant: Tenant::new(row.try_get::<String, _>("tenant")?)?,
         kind: kind(row)?,
-        text: row.try_get("text")?,
+        text: row.text("text")?,
         importance: row.try_get::<f64, _>("importance")? as f32,
         event_time_ms: row.try_get("event_time_ms")?,
         environment: row.try_get("environment")?,
         run: run.map(str::parse).transpose()?,
         seq: EventSeq(row.try_get::<i64, _>("seq")? as u64),
-        sources: sources.into_iter().map(|(run, seq)| Source { run, seq }).collect(),
+        sources,
         expires_at_ms: row.try_get("expires_at_ms")?,
         valid_from_ms: row.try_get("valid_from_ms")?,
         valid_to_ms: row.try_get("valid_to_ms")?,
@@ -210,7 +205,16 @@ pub(super) fn decode(row: &SqliteRow) -> Result<Memory, Error> {
     })
 }
 
-fn attachment(row: &SqliteRow) -> Result<Option<Attachment>, Error> {
+/// Reads records as [`COLUMNS`] lists them: `RUN/SEQ RUN/SEQ`.
+fn sources(listed: Option<&str>) -> Option<Vec<Source>> {
+    let source = |one: &str| {
+        let (run, seq) = one.split_once('/')?;
+        Some(Source { run: run.parse().ok()?, seq: EventSeq(seq.parse().ok()?) })
+    };
+    listed.unwrap_or_default().split_whitespace().map(source).collect()
+}
+
+fn attachment(row: &sojourn_database::Row) -> Result<Option<Attachment>, Error> {
     let blob: Option<&[u8]> = row.try_get("blob")?;
     let media_type: Option<String> = row.try_get("media_type")?;
     let Some((blob, media_type)) = blob.zip(media_type) else { return Ok(None) };

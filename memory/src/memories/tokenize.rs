@@ -2,7 +2,9 @@
 
 use super::fold::fold;
 use rust_stemmers::{Algorithm, Stemmer};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use unicode_normalization::UnicodeNormalization as _;
+use unicode_normalization::char::is_combining_mark;
 
 /// Longest part of a text that is tokenised, in bytes.
 const MAX_TEXT_BYTES: usize = 64 << 10;
@@ -57,10 +59,23 @@ fn first(words: impl Iterator<Item = String>) -> Vec<String> {
     terms
 }
 
-/// An FTS5 query for texts with all of these words. Every word is quoted, so none acts as an operator.
-pub(super) fn match_all(text: &str) -> Option<String> {
-    let quoted: Vec<_> = first(words(text)).iter().map(|term| format!("\"{term}\"")).collect();
-    (!quoted.is_empty()).then(|| quoted.join(" "))
+/// The distinct words of a text that is searched for.
+pub(super) fn wanted(text: &str) -> Vec<String> {
+    first(words(text))
+}
+
+/// The distinct words of a text as an index of words has them, sorted.
+pub(super) fn indexed(text: &str) -> BTreeSet<String> {
+    words(text).map(|word| plain(&word)).collect()
+}
+
+/// A word without its diacritics, as the tokeniser of `SQLite` has it: a search for "cafe" finds "café".
+pub(crate) fn plain(word: &str) -> String {
+    if word.is_ascii() {
+        word.to_owned()
+    } else {
+        word.nfd().filter(|c| !is_combining_mark(*c)).nfc().collect()
+    }
 }
 
 /// Number of occurrences of each stem.

@@ -5,7 +5,7 @@ use super::tables::{add_vectors, vector};
 use super::{Embedding, Memory, MemoryId, NewMemory, Tenant, Tick};
 use crate::Error;
 use serde::{Deserialize, Serialize};
-use sqlx::Row;
+use sojourn_database::{Access, Connection, Row, query};
 
 /// One line of an export.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -63,16 +63,15 @@ impl Memories {
     }
 
     async fn vectors_of(&self, id: &MemoryId) -> Result<Vec<Embedding>, Error> {
-        let rows = sqlx::query(
+        let rows = query(
             "SELECT m.name, v.vector FROM memory_vectors v JOIN memory_models m ON m.no = v.model \
              JOIN memories ON memories.no = v.memory WHERE memories.id = ? ORDER BY m.name",
         )
         .bind(id.as_bytes().as_slice())
         .fetch_all(&self.store.pool)
         .await?;
-        let embedding = |row: &sqlx::sqlite::SqliteRow| {
-            Ok(Embedding { model: row.try_get(0)?, vector: vector(row.try_get(1)?)? })
-        };
+        let embedding =
+            |row: &Row| Ok(Embedding { model: row.try_get(0)?, vector: vector(row.try_get(1)?)? });
         rows.iter().map(embedding).collect()
     }
 
@@ -86,7 +85,7 @@ impl Memories {
         exported: &[ExportedMemory],
     ) -> Result<ImportReport, MemoryImportError> {
         let whole = |error: sqlx::Error| MemoryImportError::Store(error.into());
-        let mut transaction = self.store.pool.begin_with("BEGIN IMMEDIATE").await.map_err(whole)?;
+        let mut transaction = self.store.pool.begin(Access::Write).await.map_err(whole)?;
         let mut imported = ImportReport::default();
         for (index, ExportedMemory { memory, vectors }) in exported.iter().enumerate() {
             let added = take_in(&mut transaction, tenant, memory, vectors).await;
@@ -103,12 +102,12 @@ impl Memories {
 
 /// Returns whether the memory was added.
 async fn take_in(
-    connection: &mut sqlx::SqliteConnection,
+    connection: &mut Connection<'_>,
     tenant: &Tenant,
     memory: &Memory,
     vectors: &[Embedding],
 ) -> Result<bool, Error> {
-    let known = sqlx::query("SELECT tenant FROM memories WHERE id = ?").bind(memory.id.as_bytes().as_slice());
+    let known = query("SELECT tenant FROM memories WHERE id = ?").bind(memory.id.as_bytes().as_slice());
     if let Some(row) = known.fetch_optional(&mut *connection).await? {
         let other: String = row.try_get(0)?;
         return if other == tenant.as_str() { Ok(false) } else { Err(Error::MemoryExists { id: memory.id }) };
@@ -130,7 +129,7 @@ async fn take_in(
     };
     insert(connection, &new, memory.id, None).await?;
     add_vectors(connection, &memory.id, vectors).await?;
-    sqlx::query(
+    query(
         "UPDATE memories SET helpful = ?1, harmful = ?2, valid_to_ms = ?3, superseded_by = ?4, \
                  closed = CASE WHEN ?3 IS NULL THEN NULL ELSE made END WHERE id = ?5",
     )

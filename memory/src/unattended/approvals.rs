@@ -2,8 +2,7 @@ use super::words;
 use crate::{Error, EventSeq, RunId, Store};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
+use sojourn_database::{Row, query};
 use std::fmt;
 use std::str::FromStr;
 
@@ -122,7 +121,7 @@ pub struct PendingApproval {
     pub answered_by: Option<String>,
 }
 
-fn approval(row: &SqliteRow) -> Result<PendingApproval, Error> {
+fn approval(row: &Row) -> Result<PendingApproval, Error> {
     let (no, hash): (i64, String) = (row.try_get("no")?, row.try_get("hash")?);
     let id = ApprovalId::of(no, &hash);
     let call = serde_json::from_str(row.try_get("call")?)
@@ -150,9 +149,9 @@ impl Store {
     pub async fn ask(&self, new: NewApproval) -> Result<PendingApproval, Error> {
         let call = serde_json::to_string(&new.call)
             .map_err(|error| Error::Damaged { place: "a call".to_owned(), what: error.to_string() })?;
-        let inserted = sqlx::query(
+        let inserted = query(
             "INSERT INTO approvals (run, seq, hash, call, reason, asked_ms, expires_ms, on_timeout, state) \
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'pending')",
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'pending') RETURNING no",
         )
         .bind(new.run.as_str())
         .bind(new.seq.0 as i64)
@@ -162,10 +161,10 @@ impl Store {
         .bind(new.asked_ms)
         .bind(new.expires_ms)
         .bind(new.on_timeout.as_str())
-        .execute(&self.pool)
+        .fetch_one(&self.pool)
         .await?;
         Ok(PendingApproval {
-            id: ApprovalId::of(inserted.last_insert_rowid(), &new.hash),
+            id: ApprovalId::of(inserted.try_get(0)?, &new.hash),
             asked: new,
             state: ApprovalState::Pending,
             answered_ms: None,
@@ -175,7 +174,7 @@ impl Store {
 
     /// The questions about a call of a run, the oldest first.
     pub async fn approvals_of_call(&self, run: &RunId, hash: &str) -> Result<Vec<PendingApproval>, Error> {
-        let rows = sqlx::query("SELECT * FROM approvals WHERE run = ? AND hash = ? ORDER BY no")
+        let rows = query("SELECT * FROM approvals WHERE run = ? AND hash = ? ORDER BY no")
             .bind(run.as_str())
             .bind(hash)
             .fetch_all(&self.pool)
@@ -202,7 +201,7 @@ impl Store {
         offset: u64,
         limit: u32,
     ) -> Result<Vec<PendingApproval>, Error> {
-        let rows = sqlx::query(
+        let rows = query(
             "SELECT * FROM approvals WHERE (?1 IS NULL OR run = ?1) AND (?2 OR state = 'pending') \
              ORDER BY no DESC LIMIT ?3 OFFSET ?4",
         )
@@ -217,19 +216,19 @@ impl Store {
 
     /// The number of questions of one run or of all: of those without an answer, or with `answered` of all.
     pub async fn count_approvals(&self, run: Option<&RunId>, answered: bool) -> Result<u64, Error> {
-        let count: i64 = sqlx::query_scalar(
+        let row = query(
             "SELECT count(*) FROM approvals WHERE (?1 IS NULL OR run = ?1) AND (?2 OR state = 'pending')",
         )
         .bind(run.map(RunId::as_str))
         .bind(answered)
         .fetch_one(&self.pool)
         .await?;
-        Ok(count.unsigned_abs())
+        Ok(row.try_get::<i64, _>(0)?.unsigned_abs())
     }
 
     /// The questions without an answer whose time is over, the earliest first: `limit` at most.
     pub async fn expired_approvals(&self, now_ms: i64, limit: u32) -> Result<Vec<PendingApproval>, Error> {
-        let rows = sqlx::query(
+        let rows = query(
             "SELECT * FROM approvals WHERE state = 'pending' AND expires_ms <= ? ORDER BY expires_ms, no LIMIT ?",
         )
         .bind(now_ms)
@@ -244,7 +243,7 @@ impl Store {
     /// # Errors
     /// [`Error::NoSuchApproval`], also where the number exists and the call is another.
     pub async fn approval(&self, id: &ApprovalId) -> Result<PendingApproval, Error> {
-        let row = sqlx::query("SELECT * FROM approvals WHERE no = ?")
+        let row = query("SELECT * FROM approvals WHERE no = ?")
             .bind(id.number())
             .fetch_optional(&self.pool)
             .await?;
@@ -267,7 +266,7 @@ impl Store {
     ) -> Result<bool, Error> {
         self.approval(id).await?;
         let state = if granted { ApprovalState::Allowed } else { ApprovalState::Denied };
-        let update = sqlx::query(
+        let update = query(
             "UPDATE approvals SET state = ?2, answered_ms = ?3, answered_by = ?4 \
              WHERE no = ?1 AND state = 'pending'",
         )

@@ -1,6 +1,6 @@
 use crate::{Error, RunId, Store};
 use serde_json::Value;
-use sqlx::Row;
+use sojourn_database::{Row, query};
 
 /// What the process of a run reported last.
 #[derive(Debug, Clone, PartialEq)]
@@ -18,7 +18,7 @@ pub struct Heartbeat {
 impl Store {
     /// Replaces the report of a run.
     pub async fn beat(&self, beat: &Heartbeat) -> Result<(), Error> {
-        sqlx::query(
+        query(
             "INSERT INTO heartbeats (run, process, at_ms, report) VALUES (?1, ?2, ?3, ?4) \
              ON CONFLICT (run) DO UPDATE SET process = ?2, at_ms = ?3, report = ?4",
         )
@@ -33,14 +33,14 @@ impl Store {
 
     /// Forgets the report of a run that has ended.
     pub async fn end_beats(&self, run: &RunId) -> Result<(), Error> {
-        sqlx::query("DELETE FROM heartbeats WHERE run = ?").bind(run.as_str()).execute(&self.pool).await?;
+        query("DELETE FROM heartbeats WHERE run = ?").bind(run.as_str()).execute(&self.pool).await?;
         Ok(())
     }
 
     /// The latest reports of all runs, in the order of their ids. A run whose process died has one too, until it is resumed.
     pub async fn heartbeats(&self) -> Result<Vec<Heartbeat>, Error> {
-        let rows = sqlx::query("SELECT * FROM heartbeats ORDER BY run").fetch_all(&self.pool).await?;
-        let read = |row: &sqlx::sqlite::SqliteRow| {
+        let rows = query("SELECT * FROM heartbeats ORDER BY run").fetch_all(&self.pool).await?;
+        let read = |row: &Row| {
             Ok(Heartbeat {
                 run: row.try_get::<&str, _>("run")?.parse()?,
                 process: u32::try_from(row.try_get::<i64, _>("process")?).unwrap_or(0),

@@ -1,6 +1,5 @@
 use crate::{Error, RunId, Store};
-use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
+use sojourn_database::{Row, query};
 
 /// Limit on the messages that are not delivered. Further ones are refused, so that a dead receiver does not fill the disk.
 const MOST_OPEN: i64 = 1000;
@@ -35,7 +34,7 @@ pub struct Message {
     pub attempts: u32,
 }
 
-fn message(row: &SqliteRow) -> Result<Message, Error> {
+fn message(row: &Row) -> Result<Message, Error> {
     Ok(Message {
         no: row.try_get("no")?,
         new: NewMessage {
@@ -53,7 +52,7 @@ fn message(row: &SqliteRow) -> Result<Message, Error> {
 impl Store {
     /// Keeps a message until it is delivered. Returns false where too many wait already.
     pub async fn post(&self, new: &NewMessage) -> Result<bool, Error> {
-        let inserted = sqlx::query(
+        let inserted = query(
             "INSERT INTO outbox (run, agent, channel, event, body, at_ms, next_ms) \
              SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?6 \
              WHERE (SELECT count(*) FROM outbox WHERE ended_ms IS NULL) < ?7",
@@ -78,10 +77,10 @@ impl Store {
         now_ms: i64,
         hold_ms: i64,
     ) -> Result<Option<Message>, Error> {
-        let row = sqlx::query(
+        let row = query(
             "UPDATE outbox SET next_ms = ?2 + ?3 WHERE no = (SELECT no FROM outbox \
              WHERE ended_ms IS NULL AND next_ms <= ?2 AND (?1 IS NULL OR agent = ?1) ORDER BY no LIMIT 1) \
-             RETURNING *",
+             AND next_ms <= ?2 RETURNING *",
         )
         .bind(agent)
         .bind(now_ms)
@@ -99,7 +98,7 @@ impl Store {
         next_ms: Option<i64>,
         now_ms: i64,
     ) -> Result<(), Error> {
-        sqlx::query(
+        query(
             "UPDATE outbox SET attempts = attempts + 1, failure = ?2, next_ms = coalesce(?3, next_ms), \
              ended_ms = CASE WHEN ?3 IS NULL THEN ?4 END WHERE no = ?1",
         )
@@ -114,7 +113,7 @@ impl Store {
 
     /// Notes that a message was delivered, and forgets old settled ones.
     pub async fn message_delivered(&self, no: i64, now_ms: i64) -> Result<(), Error> {
-        sqlx::query("UPDATE outbox SET attempts = attempts + 1, failure = NULL, ended_ms = ?2 WHERE no = ?1")
+        query("UPDATE outbox SET attempts = attempts + 1, failure = NULL, ended_ms = ?2 WHERE no = ?1")
             .bind(no)
             .bind(now_ms)
             .execute(&self.pool)
@@ -124,7 +123,7 @@ impl Store {
 
     /// Deletes the oldest settled messages.
     async fn prune_messages(&self) -> Result<(), Error> {
-        sqlx::query(
+        query(
             "DELETE FROM outbox WHERE ended_ms IS NOT NULL \
              AND no <= (SELECT max(no) FROM outbox) - ?1",
         )
@@ -137,7 +136,7 @@ impl Store {
     /// Numbers of messages: those that wait, those that were delivered, and those that were given up. The last two count the
     /// kept ones.
     pub async fn message_counts(&self) -> Result<(u64, u64, u64), Error> {
-        let row = sqlx::query(
+        let row = query(
             "SELECT count(*) FILTER (WHERE ended_ms IS NULL), \
              count(*) FILTER (WHERE ended_ms IS NOT NULL AND failure IS NULL), \
              count(*) FILTER (WHERE ended_ms IS NOT NULL AND failure IS NOT NULL) FROM outbox",

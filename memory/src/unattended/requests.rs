@@ -1,8 +1,7 @@
 use super::words;
 use crate::{Error, RunId, Store};
 use serde_json::Value;
-use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
+use sojourn_database::{Row, query};
 
 /// The largest number of requests of one run that wait. Further ones are refused.
 const MOST_OPEN: i64 = 100;
@@ -43,7 +42,7 @@ pub struct RunRequest {
     pub outcome: Option<String>,
 }
 
-fn request(row: &SqliteRow) -> Result<RunRequest, Error> {
+fn request(row: &Row) -> Result<RunRequest, Error> {
     let no = row.try_get("no")?;
     let body = serde_json::from_str(row.try_get("body")?)
         .map_err(|error| Error::Damaged { place: format!("request {no}"), what: error.to_string() })?;
@@ -63,9 +62,9 @@ fn request(row: &SqliteRow) -> Result<RunRequest, Error> {
 impl Store {
     /// Keeps a request to a run until its process settles it, and returns its number; `None` where too many wait already.
     pub async fn request(&self, new: &NewRequest) -> Result<Option<i64>, Error> {
-        let inserted = sqlx::query(
+        let inserted = query(
             "INSERT INTO requests (run, what, body, asked_by, asked_ms) SELECT ?1, ?2, ?3, ?4, ?5 \
-             WHERE (SELECT count(*) FROM requests WHERE run = ?1 AND outcome IS NULL) < ?6",
+             WHERE (SELECT count(*) FROM requests WHERE run = ?1 AND outcome IS NULL) < ?6 RETURNING no",
         )
         .bind(new.run.as_str())
         .bind(new.what.as_str())
@@ -73,19 +72,18 @@ impl Store {
         .bind(&new.by)
         .bind(new.asked_ms)
         .bind(MOST_OPEN)
-        .execute(&self.pool)
+        .fetch_optional(&self.pool)
         .await?;
-        Ok((inserted.rows_affected() == 1).then(|| inserted.last_insert_rowid()))
+        Ok(inserted.map(|row| row.try_get("no")).transpose()?)
     }
 
     /// The requests to a run that wait, the oldest first.
     pub async fn open_requests(&self, run: &RunId, what: RequestKind) -> Result<Vec<RunRequest>, Error> {
-        let rows =
-            sqlx::query("SELECT * FROM requests WHERE run = ? AND what = ? AND outcome IS NULL ORDER BY no")
-                .bind(run.as_str())
-                .bind(what.as_str())
-                .fetch_all(&self.pool)
-                .await?;
+        let rows = query("SELECT * FROM requests WHERE run = ? AND what = ? AND outcome IS NULL ORDER BY no")
+            .bind(run.as_str())
+            .bind(what.as_str())
+            .fetch_all(&self.pool)
+            .await?;
         rows.iter().map(request).collect()
     }
 
@@ -96,7 +94,7 @@ impl Store {
         what: RequestKind,
         limit: u32,
     ) -> Result<Vec<RunRequest>, Error> {
-        let rows = sqlx::query("SELECT * FROM requests WHERE run = ? AND what = ? ORDER BY no DESC LIMIT ?")
+        let rows = query("SELECT * FROM requests WHERE run = ? AND what = ? ORDER BY no DESC LIMIT ?")
             .bind(run.as_str())
             .bind(what.as_str())
             .bind(limit)
@@ -107,14 +105,13 @@ impl Store {
 
     /// Settles a request. Returns false where it was settled before.
     pub async fn settle_request(&self, no: i64, outcome: &str, now_ms: i64) -> Result<bool, Error> {
-        let update = sqlx::query(
-            "UPDATE requests SET outcome = ?2, settled_ms = ?3 WHERE no = ?1 AND outcome IS NULL",
-        )
-        .bind(no)
-        .bind(outcome)
-        .bind(now_ms)
-        .execute(&self.pool)
-        .await?;
+        let update =
+            query("UPDATE requests SET outcome = ?2, settled_ms = ?3 WHERE no = ?1 AND outcome IS NULL")
+                .bind(no)
+                .bind(outcome)
+                .bind(now_ms)
+                .execute(&self.pool)
+                .await?;
         Ok(update.rows_affected() == 1)
     }
 }

@@ -1,8 +1,7 @@
 use super::words;
 use crate::{Error, EventSeq, RunId, Store};
 use serde::{Deserialize, Serialize};
-use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
+use sojourn_database::{Access, Row, query};
 
 /// Limit on the settled due times of a schedule that are kept.
 const MOST_KEPT: i64 = 10_000;
@@ -217,7 +216,7 @@ fn read<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, Error> {
         .map_err(|error| Error::Damaged { place: "a schedule".to_owned(), what: error.to_string() })
 }
 
-fn schedule(row: &SqliteRow) -> Result<Schedule, Error> {
+fn schedule(row: &Row) -> Result<Schedule, Error> {
     Ok(Schedule {
         no: row.try_get("no")?,
         settings: NewSchedule {
@@ -233,7 +232,7 @@ fn schedule(row: &SqliteRow) -> Result<Schedule, Error> {
     })
 }
 
-fn job(row: &SqliteRow) -> Result<Job, Error> {
+fn job(row: &Row) -> Result<Job, Error> {
     let count = |name: &str| Ok::<_, Error>(u32::try_from(row.try_get::<i64, _>(name)?).unwrap_or(u32::MAX));
     Ok(Job {
         no: row.try_get("no")?,
@@ -260,9 +259,9 @@ impl Store {
     /// [`Error::ScheduleExists`].
     pub async fn add_schedule(&self, new: NewSchedule) -> Result<Schedule, Error> {
         let (agent, arguments) = new.work.columns()?;
-        let inserted = sqlx::query(
+        let inserted = query(
             "INSERT INTO schedules (name, agent, arguments, timing, missed, overlap, created_ms, seen_ms) \
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?7) ON CONFLICT DO NOTHING",
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?7) ON CONFLICT DO NOTHING RETURNING no",
         )
         .bind(&new.name)
         .bind(agent)
@@ -271,22 +270,15 @@ impl Store {
         .bind(new.missed.as_str())
         .bind(new.overlap.as_str())
         .bind(new.created_ms)
-        .execute(&self.pool)
+        .fetch_optional(&self.pool)
         .await?;
-        if inserted.rows_affected() == 0 {
-            return Err(Error::ScheduleExists { name: new.name });
-        }
-        Ok(Schedule {
-            no: inserted.last_insert_rowid(),
-            seen_ms: new.created_ms,
-            paused: false,
-            settings: new,
-        })
+        let Some(inserted) = inserted else { return Err(Error::ScheduleExists { name: new.name }) };
+        Ok(Schedule { no: inserted.try_get(0)?, seen_ms: new.created_ms, paused: false, settings: new })
     }
 
     /// The schedules that are not removed, in the order of their creation.
     pub async fn schedules(&self) -> Result<Vec<Schedule>, Error> {
-        let rows = sqlx::query("SELECT * FROM schedules WHERE removed_ms IS NULL ORDER BY no")
+        let rows = query("SELECT * FROM schedules WHERE removed_ms IS NULL ORDER BY no")
             .fetch_all(&self.pool)
             .await?;
         rows.iter().map(schedule).collect()
@@ -297,7 +289,7 @@ impl Store {
     /// # Errors
     /// [`Error::NoSuchSchedule`] with the most similar name.
     pub async fn schedule(&self, name: &str) -> Result<Schedule, Error> {
-        let row = sqlx::query("SELECT * FROM schedules WHERE name = ? ORDER BY no DESC LIMIT 1")
+        let row = query("SELECT * FROM schedules WHERE name = ? ORDER BY no DESC LIMIT 1")
             .bind(name)
             .fetch_optional(&self.pool)
             .await?;
@@ -309,7 +301,7 @@ impl Store {
 
     /// The schedule with this number, also a removed one.
     pub async fn schedule_by_number(&self, no: i64) -> Result<Schedule, Error> {
-        let row = sqlx::query("SELECT * FROM schedules WHERE no = ?").bind(no).fetch_one(&self.pool).await?;
+        let row = query("SELECT * FROM schedules WHERE no = ?").bind(no).fetch_one(&self.pool).await?;
         schedule(&row)
     }
 
@@ -318,8 +310,8 @@ impl Store {
     /// # Errors
     /// [`Error::NoSuchSchedule`].
     pub async fn pause_schedule(&self, name: &str, paused: bool, now_ms: i64) -> Result<(), Error> {
-        let update = sqlx::query(
-            "UPDATE schedules SET seen_ms = CASE WHEN paused AND NOT ?2 THEN max(seen_ms, ?3) ELSE seen_ms END, \
+        let update = query(
+            "UPDATE schedules SET seen_ms = CASE WHEN paused AND NOT ?2 AND seen_ms < ?3 THEN ?3 ELSE seen_ms END, \
              paused = ?2 WHERE name = ?1 AND removed_ms IS NULL",
         )
         .bind(name)
@@ -335,22 +327,22 @@ impl Store {
     /// # Errors
     /// [`Error::NoSuchSchedule`].
     pub async fn remove_schedule(&self, name: &str, now_ms: i64) -> Result<(), Error> {
-        let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
-        let no: Option<i64> =
-            sqlx::query_scalar("SELECT no FROM schedules WHERE name = ? AND removed_ms IS NULL")
-                .bind(name)
-                .fetch_optional(&mut *transaction)
-                .await?;
-        let Some(no) = no else {
+        let mut transaction = self.pool.begin(Access::Write).await?;
+        let row = query("SELECT no FROM schedules WHERE name = ? AND removed_ms IS NULL")
+            .bind(name)
+            .fetch_optional(&mut *transaction)
+            .await?;
+        let Some(row) = row else {
             drop(transaction);
             return Err(self.no_such_schedule(name).await?);
         };
-        sqlx::query("UPDATE schedules SET removed_ms = ?2 WHERE no = ?1")
+        let no: i64 = row.try_get(0)?;
+        query("UPDATE schedules SET removed_ms = ?2 WHERE no = ?1")
             .bind(no)
             .bind(now_ms)
             .execute(&mut *transaction)
             .await?;
-        sqlx::query(
+        query(
             "UPDATE jobs SET state = 'cancelled', ended_ms = ?2, why = 'the schedule was removed' \
              WHERE schedule = ?1 AND state = 'due'",
         )
@@ -371,8 +363,8 @@ impl Store {
         dues: &'a [Due],
         now_ms: i64,
     ) -> Result<Option<Vec<&'a Due>>, Error> {
-        let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
-        let seen = sqlx::query(
+        let mut transaction = self.pool.begin(Access::Write).await?;
+        let seen = query(
             "UPDATE schedules SET seen_ms = ?3 \
              WHERE no = ?1 AND seen_ms = ?2 AND NOT paused AND removed_ms IS NULL",
         )
@@ -386,7 +378,7 @@ impl Store {
         }
         let mut recorded = Vec::new();
         for due in dues {
-            let inserted = sqlx::query(
+            let inserted = query(
                 "INSERT INTO jobs (schedule, due_ms, run, state, missed, recorded_ms, ended_ms, why) \
                  VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) \
                  ON CONFLICT (schedule, due_ms) DO NOTHING",
@@ -405,7 +397,7 @@ impl Store {
                 recorded.push(due);
             }
         }
-        sqlx::query(
+        query(
             "DELETE FROM jobs WHERE schedule = ?1 AND ended_ms IS NOT NULL AND no < \
              (SELECT no FROM jobs WHERE schedule = ?1 ORDER BY no DESC LIMIT 1 OFFSET ?2)",
         )
@@ -419,7 +411,7 @@ impl Store {
 
     /// The due times that are not settled, the earliest first.
     pub async fn open_jobs(&self) -> Result<Vec<Job>, Error> {
-        let rows = sqlx::query("SELECT * FROM jobs WHERE ended_ms IS NULL ORDER BY due_ms, no")
+        let rows = query("SELECT * FROM jobs WHERE ended_ms IS NULL ORDER BY due_ms, no")
             .fetch_all(&self.pool)
             .await?;
         rows.iter().map(job).collect()
@@ -427,7 +419,7 @@ impl Store {
 
     /// The latest `limit` recorded due times, the newest first; of one schedule where `schedule` is given.
     pub async fn jobs(&self, schedule: Option<i64>, limit: u32) -> Result<Vec<Job>, Error> {
-        let rows = sqlx::query(
+        let rows = query(
             "SELECT * FROM jobs WHERE ?1 IS NULL OR schedule = ?1 ORDER BY due_ms DESC, no DESC LIMIT ?2",
         )
         .bind(schedule)
@@ -439,7 +431,7 @@ impl Store {
 
     /// Number of due times by state, over all schedules.
     pub async fn job_counts(&self) -> Result<Vec<(JobState, u64)>, Error> {
-        let rows = sqlx::query("SELECT state, count(*) FROM jobs GROUP BY state ORDER BY state")
+        let rows = query("SELECT state, count(*) FROM jobs GROUP BY state ORDER BY state")
             .fetch_all(&self.pool)
             .await?;
         rows.iter()
@@ -449,7 +441,7 @@ impl Store {
 
     /// Notes that a process is about to be started for a job. Returns false where the job is settled.
     pub async fn start_job(&self, no: i64, now_ms: i64) -> Result<bool, Error> {
-        let update = sqlx::query(
+        let update = query(
             "UPDATE jobs SET state = 'running', starts = starts + 1, started_ms = coalesce(started_ms, ?2), \
              why = NULL WHERE no = ?1 AND ended_ms IS NULL",
         )
@@ -468,7 +460,7 @@ impl Store {
         not_before_ms: i64,
         why: &str,
     ) -> Result<(), Error> {
-        sqlx::query("UPDATE jobs SET deaths = ?2, last_seq = ?3, not_before_ms = ?4, why = ?5 WHERE no = ?1")
+        query("UPDATE jobs SET deaths = ?2, last_seq = ?3, not_before_ms = ?4, why = ?5 WHERE no = ?1")
             .bind(no)
             .bind(deaths)
             .bind(last_seq.0 as i64)
@@ -481,7 +473,7 @@ impl Store {
 
     /// Notes what an open job waits for.
     pub async fn note_job(&self, no: i64, why: &str) -> Result<(), Error> {
-        sqlx::query("UPDATE jobs SET why = ?2 WHERE no = ?1 AND ended_ms IS NULL AND why IS NOT ?2")
+        query("UPDATE jobs SET why = ?2 WHERE no = ?1 AND ended_ms IS NULL AND why IS DISTINCT FROM ?2")
             .bind(no)
             .bind(why)
             .execute(&self.pool)
@@ -491,7 +483,7 @@ impl Store {
 
     /// Notes that the run of a job is paused until a person answers.
     pub async fn job_waits(&self, no: i64, why: &str) -> Result<(), Error> {
-        sqlx::query("UPDATE jobs SET state = 'waiting', why = ?2 WHERE no = ?1 AND ended_ms IS NULL")
+        query("UPDATE jobs SET state = 'waiting', why = ?2 WHERE no = ?1 AND ended_ms IS NULL")
             .bind(no)
             .bind(why)
             .execute(&self.pool)
@@ -501,7 +493,7 @@ impl Store {
 
     /// Settles a job.
     pub async fn end_job(&self, no: i64, state: JobState, why: &str, now_ms: i64) -> Result<(), Error> {
-        sqlx::query("UPDATE jobs SET state = ?2, why = ?3, ended_ms = ?4 WHERE no = ?1 AND ended_ms IS NULL")
+        query("UPDATE jobs SET state = ?2, why = ?3, ended_ms = ?4 WHERE no = ?1 AND ended_ms IS NULL")
             .bind(no)
             .bind(state.as_str())
             .bind(why)

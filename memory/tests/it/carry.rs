@@ -2,7 +2,7 @@
 //! accepted.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-use crate::common::{home, payload, run_id, runtime};
+use crate::common::{home, open_store, payload, run_id, runtime};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use sojourn_memory::{
@@ -47,7 +47,7 @@ async fn is_empty(store: &Store) -> bool {
 #[tokio::test]
 async fn exported_run_imports_unchanged() {
     let (here, there) = (home(), home());
-    let (here, there) = (Store::open(here.path()).await.unwrap(), Store::open(there.path()).await.unwrap());
+    let (here, there) = (open_store(here.path()).await, open_store(there.path()).await);
     written(&here, &run_id(), 40).await;
     here.set_title(&run_id(), Some("the first")).await.unwrap();
     let lines = exported(&here, &run_id(), None).await;
@@ -67,7 +67,7 @@ async fn exported_run_imports_unchanged() {
 #[tokio::test]
 async fn partial_run_and_fork_can_be_exported() {
     let (here, there) = (home(), home());
-    let (here, there) = (Store::open(here.path()).await.unwrap(), Store::open(there.path()).await.unwrap());
+    let (here, there) = (open_store(here.path()).await, open_store(there.path()).await);
     written(&here, &run_id(), 9).await;
     let fork: RunId = "fork".parse().unwrap();
     let new = NewRun::new(fork.clone(), "crafter", "model");
@@ -83,11 +83,11 @@ async fn partial_run_and_fork_can_be_exported() {
 #[tokio::test]
 async fn invalid_exports_are_rejected() {
     let home = home();
-    let store = Store::open(home.path()).await.unwrap();
+    let store = open_store(home.path()).await;
     written(&store, &run_id(), 3).await;
     let lines = exported(&store, &run_id(), None).await;
     let other = crate::common::home();
-    let other = Store::open(other.path()).await.unwrap();
+    let other = open_store(other.path()).await;
     let replaced = |at: usize, from: &str, to: &str| {
         let mut lines = lines.clone();
         assert!(lines[at].contains(from), "{}", lines[at]);
@@ -139,8 +139,8 @@ proptest! {
     ) {
         runtime().block_on(async {
             let (here, there) = (home(), home());
-            let here = Store::open(here.path()).await.unwrap();
-            let there = Store::open(there.path()).await.unwrap();
+            let here = open_store(here.path()).await;
+            let there = open_store(there.path()).await;
             let mut writer = here.create_run(NewRun::new(run_id(), "crafter", "model")).await.unwrap();
             for payload in payloads {
                 writer.append("step", 1, payload, vec![]).await.unwrap();
@@ -168,7 +168,7 @@ proptest! {
     fn arbitrary_lines_never_panic(lines in prop::collection::vec(any::<String>(), 0..5)) {
         runtime().block_on(async {
             let home = home();
-            let store = Store::open(home.path()).await.unwrap();
+            let store = open_store(home.path()).await;
             assert!(imported(&store, &lines).await.is_err());
             assert!(is_empty(&store).await);
         });
@@ -178,7 +178,7 @@ proptest! {
 #[tokio::test]
 async fn only_unneeded_runs_and_blobs_are_collected() {
     let home = home();
-    let store = Store::open(home.path()).await.unwrap();
+    let store = open_store(home.path()).await;
     let run = |name: &str| name.parse::<RunId>().unwrap();
     for (name, created_ms) in [("old", 1), ("paused", 2), ("lesson", 3), ("new", 4)] {
         let new = NewRun { created_ms, ..NewRun::new(run(name), "crafter", "model") };
@@ -238,7 +238,7 @@ async fn only_unneeded_runs_and_blobs_are_collected() {
 #[tokio::test]
 async fn forgotten_content_stays_forgotten_in_forks_and_imports() {
     let (here, there) = (home(), home());
-    let (here, there) = (Store::open(here.path()).await.unwrap(), Store::open(there.path()).await.unwrap());
+    let (here, there) = (open_store(here.path()).await, open_store(there.path()).await);
     let secret = "the vault opens with seven turns to the left and one to the right";
     let mut writer = here.create_run(NewRun::new(run_id(), "crafter", "model")).await.unwrap();
     writer.append("step", 1, json!({"n": 1}), vec![]).await.unwrap();
@@ -276,3 +276,11 @@ async fn forgotten_content_stays_forgotten_in_forks_and_imports() {
     drop(there.fork_run(&run_id(), EventSeq(3), new.clone(), json!({})).await.unwrap());
     assert!(there.is_imported(&new.id).await.unwrap(), "a fork of an imported run");
 }
+
+sojourn_testkit::also_in_postgres!(
+    exported_run_imports_unchanged,
+    partial_run_and_fork_can_be_exported,
+    invalid_exports_are_rejected,
+    only_unneeded_runs_and_blobs_are_collected,
+    forgotten_content_stays_forgotten_in_forks_and_imports,
+);

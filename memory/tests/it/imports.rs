@@ -1,7 +1,7 @@
 //! Imports of exports that somebody else wrote: read whole and checked before the first lock.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-use crate::common::{home, run_id};
+use crate::common::{home, open_store, run_id};
 use serde_json::json;
 use sojourn_memory::{Durability, ImportLimits, NewRun, Record, RunId, RunStatus, Store};
 
@@ -26,7 +26,7 @@ async fn exported(store: &Store, run: &RunId) -> Vec<String> {
 #[tokio::test]
 async fn an_import_that_waits_for_its_input_blocks_no_writer() {
     let (here, there) = (home(), home());
-    let (here, there) = (Store::open(here.path()).await.unwrap(), Store::open(there.path()).await.unwrap());
+    let (here, there) = (open_store(here.path()).await, open_store(there.path()).await);
     written(&here, NewRun::new(run_id(), "crafter", "model"), 1).await;
     let lines = exported(&here, &run_id()).await;
     let mut importer = there.import(ImportLimits::default()).unwrap();
@@ -46,7 +46,7 @@ async fn an_import_that_waits_for_its_input_blocks_no_writer() {
 #[tokio::test]
 async fn an_import_with_unusable_times_or_names_is_refused() {
     let place = home();
-    let store = Store::open(place.path()).await.unwrap();
+    let store = open_store(place.path()).await;
     for (what, created_ms, at_ms, environment) in [
         ("a time before 1970", 0, -1, "crafter"),
         ("the last time of all", 0, i64::MAX, "crafter"),
@@ -55,7 +55,7 @@ async fn an_import_with_unusable_times_or_names_is_refused() {
         ("a name of two lines", 0, 1, "crafter\nfinished"),
     ] {
         let from = home();
-        let from = Store::open(from.path()).await.unwrap();
+        let from = open_store(from.path()).await;
         let new = NewRun { created_ms, ..NewRun::new(run_id(), environment, "model") };
         written(&from, new, at_ms).await;
         let mut importer = store.import(ImportLimits::default()).unwrap();
@@ -72,7 +72,7 @@ async fn an_import_with_unusable_times_or_names_is_refused() {
 async fn an_export_that_is_larger_than_the_limits_is_refused_and_leaves_nothing() {
     let (here, there) = (home(), home());
     let there_path = there.path().to_owned();
-    let (here, there) = (Store::open(here.path()).await.unwrap(), Store::open(there.path()).await.unwrap());
+    let (here, there) = (open_store(here.path()).await, open_store(there.path()).await);
     written(&here, NewRun::new(run_id(), "crafter", "model"), 1).await;
     let lines = exported(&here, &run_id()).await;
     let bytes: u64 = lines.iter().map(|line| line.len() as u64 + 1).sum();
@@ -109,7 +109,7 @@ async fn an_export_that_is_larger_than_the_limits_is_refused_and_leaves_nothing(
 #[tokio::test]
 async fn a_record_that_only_looks_forgotten_is_counted_as_one() {
     let (here, there) = (home(), home());
-    let (here, there) = (Store::open(here.path()).await.unwrap(), Store::open(there.path()).await.unwrap());
+    let (here, there) = (open_store(here.path()).await, open_store(there.path()).await);
     let mut writer = here.create_run(NewRun::new(run_id(), "crafter", "model")).await.unwrap();
     writer.append("step", 1, json!({"$forgotten": true}), vec![]).await.unwrap();
     writer.close(RunStatus::Finished).await.unwrap();
@@ -131,3 +131,10 @@ async fn a_home_with_a_path_too_long_for_the_database_is_refused() {
     assert!(error.to_string().contains("the database can only be opened below"), "{error}");
     assert!(!deep.exists());
 }
+
+sojourn_testkit::also_in_postgres!(
+    an_import_that_waits_for_its_input_blocks_no_writer,
+    an_import_with_unusable_times_or_names_is_refused,
+    an_export_that_is_larger_than_the_limits_is_refused_and_leaves_nothing,
+    a_record_that_only_looks_forgotten_is_counted_as_one,
+);

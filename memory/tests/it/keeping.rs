@@ -2,13 +2,13 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use crate::common::toy::{assert_nowhere, embedding, lesson, nearest, open, owner, recalled};
-use crate::common::{home, run_id};
+use crate::common::{home, open_store, run_id};
 use async_trait::async_trait;
 use serde_json::json;
 use sojourn_memory::{
     Attachment, Credit, Delta, Durability, EmbeddedVectors, Embedding, Error, EventSeq, Memories,
-    MemoryImportError, MemoryKind, NewDocument, NewMemory, NewRun, Query, RecordQuery, Store, Tenant,
-    TextEmbedder, Tick,
+    MemoryImportError, MemoryKind, NewDocument, NewMemory, NewRun, Query, RecordQuery, Tenant, TextEmbedder,
+    Tick,
 };
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -208,7 +208,7 @@ async fn each_text_is_embedded_once_while_old_vectors_serve_recall() {
 #[tokio::test]
 async fn memory_can_have_an_image_and_vectors_of_several_models() {
     let home = home();
-    let store = Store::open(home.path()).await.unwrap();
+    let store = open_store(home.path()).await;
     let memories = Memories::new(store.clone());
     let attachment = |blob| Some(Attachment { blob, media_type: "image/png".to_owned() });
     let missing = sojourn_memory::BlobId::of(b"nothing");
@@ -236,7 +236,7 @@ async fn memory_can_have_an_image_and_vectors_of_several_models() {
 #[tokio::test]
 async fn forgetting_deletes_every_copy_and_the_log_verifies() {
     let home = home();
-    let store = Store::open(home.path()).await.unwrap();
+    let store = open_store(home.path()).await;
     let secret = "the password of \"the vault\" is quetzalcoatl";
     let mut writer = store.create_run(NewRun::new(run_id(), "crafter", "model")).await.unwrap();
     let prompt = format!("Remember:\n- {secret}\n- eat cows\n").repeat(20);
@@ -324,3 +324,16 @@ async fn a_memory_from_outside_stays_one() {
     assert_eq!(imported.len(), exported.len());
     assert!(imported.iter().all(|line| line.memory.untrusted));
 }
+
+sojourn_testkit::also_in_postgres!(
+    edit_supersedes_and_keeps_the_old_text,
+    pins_and_validity_periods_decide_recall,
+    consolidation_is_idempotent_and_atomic,
+    duplicates_are_merged_into_the_most_important,
+    memories_can_be_exported_and_imported,
+    document_update_changes_only_changed_passages,
+    each_text_is_embedded_once_while_old_vectors_serve_recall,
+    memory_can_have_an_image_and_vectors_of_several_models,
+    forgetting_deletes_every_copy_and_the_log_verifies,
+    a_memory_from_outside_stays_one,
+);

@@ -1,7 +1,7 @@
 //! Guarantees of the log: committed records persist in order, and damage is detected.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-use crate::common::{flip_byte, home, payload, raw, run_id, runtime};
+use crate::common::{flip_byte, home, open_store, payload, raw, run_id, runtime};
 use proptest::prelude::*;
 use serde_json::json;
 use sojourn_memory::{
@@ -39,7 +39,7 @@ proptest! {
     fn log_is_always_a_prefix_of_appended_records(actions in prop::collection::vec(action(), 1..120)) {
         runtime().block_on(async {
             let home = home();
-            let store = Store::open(home.path()).await.unwrap();
+            let store = open_store(home.path()).await;
             let mut writer = store.create_run(NewRun::new(run_id(), "crafter", "model")).await.unwrap();
             let mut appended = Vec::new();
             let mut committed = 0;
@@ -122,7 +122,7 @@ proptest! {
     ) {
         runtime().block_on(async {
             let home = home();
-            let store = Store::open(home.path()).await.unwrap();
+            let store = open_store(home.path()).await;
             written(&store, 20).await;
             let (table, column) = column;
             let place = flip_byte(home.path(), table, column, row, byte, flip).await;
@@ -155,7 +155,7 @@ async fn missing_records_are_detected() {
         ("UPDATE runs SET last_seq = 11", (11, FaultKind::Missing)),
     ] {
         let home = home();
-        let store = Store::open(home.path()).await.unwrap();
+        let store = open_store(home.path()).await;
         written(&store, 10).await;
         let mut connection = crate::common::raw(home.path()).await;
         sqlx::raw_sql(sql).execute(&mut connection).await.unwrap();
@@ -168,7 +168,7 @@ async fn missing_records_are_detected() {
 #[tokio::test]
 async fn queries_select_by_sequence_and_kind() {
     let home = home();
-    let store = Store::open(home.path()).await.unwrap();
+    let store = open_store(home.path()).await;
     let records = written(&store, 50).await;
     let places = async |query: RecordQuery| -> Vec<u64> {
         store.records(&run_id(), &query).await.unwrap().iter().map(|record| record.seq.0).collect()
@@ -191,7 +191,7 @@ async fn queries_select_by_sequence_and_kind() {
 #[tokio::test]
 async fn a_run_that_was_cut_off_before_its_first_record_is_started_again() {
     let home = home();
-    let store = Store::open(home.path()).await.unwrap();
+    let store = open_store(home.path()).await;
     let new = || NewRun::new(run_id(), "crafter", "model");
     drop(store.create_run(new()).await.unwrap());
     // Another row than the one whose head was noted.
@@ -214,15 +214,15 @@ async fn a_run_that_was_cut_off_before_its_first_record_is_started_again() {
 #[tokio::test]
 async fn run_has_at_most_one_writer() {
     let home = home();
-    let store = Store::open(home.path()).await.unwrap();
+    let store = open_store(home.path()).await;
     let mut writer = store.create_run(NewRun::new(run_id(), "crafter", "model")).await.unwrap();
-    assert!(store.is_live(&run_id()).unwrap());
-    let other = Store::open(home.path()).await.unwrap();
+    assert!(store.is_live(&run_id()).await.unwrap());
+    let other = open_store(home.path()).await;
     assert!(matches!(other.resume_run(&run_id()).await, Err(Error::Locked { .. })));
     assert!(matches!(other.create_run(NewRun::new(run_id(), "", "")).await, Err(Error::Locked { .. })));
     writer.append("step", 0, json!(1), vec![]).await.unwrap();
     drop(writer);
-    assert!(!store.is_live(&run_id()).unwrap());
+    assert!(!store.is_live(&run_id()).await.unwrap());
     assert!(matches!(other.create_run(NewRun::new(run_id(), "", "")).await, Err(Error::RunExists { .. })));
     let writer = other.resume_run(&run_id()).await.unwrap();
     assert_eq!(writer.last_seq(), EventSeq(0), "an uncommitted record was stored");
@@ -231,7 +231,7 @@ async fn run_has_at_most_one_writer() {
 #[tokio::test]
 async fn many_runs_can_be_written_concurrently() {
     let home = home();
-    let store = Store::open(home.path()).await.unwrap();
+    let store = open_store(home.path()).await;
     let mut tasks = tokio::task::JoinSet::new();
     for n in 0..4_u16 {
         let store = store.clone();
@@ -257,7 +257,7 @@ async fn many_runs_can_be_written_concurrently() {
 #[tokio::test]
 async fn invalid_input_is_rejected_without_effect() {
     let home = home();
-    let store = Store::open(home.path()).await.unwrap();
+    let store = open_store(home.path()).await;
     let mut writer = store.create_run(NewRun::new(run_id(), "crafter", "model")).await.unwrap();
     let deep = (0..200).fold(json!(0), |inner, _| json!([inner]));
     assert!(matches!(writer.append("step", 0, deep, vec![]).await, Err(Error::TooDeep { .. })));
@@ -276,7 +276,7 @@ async fn invalid_input_is_rejected_without_effect() {
 #[tokio::test]
 async fn runs_are_found_by_id_prefix() {
     let home = home();
-    let store = Store::open(home.path()).await.unwrap();
+    let store = open_store(home.path()).await;
     for id in ["20261123-175900-ab3f", "20261123-180000-0001", "alpha"] {
         let new =
             NewRun { created_ms: id.len() as i64, ..NewRun::new(id.parse().unwrap(), "crafter", "model") };
@@ -299,13 +299,13 @@ async fn runs_are_found_by_id_prefix() {
     assert_eq!(store.runs().await.unwrap().last().unwrap().id, alpha);
     let nobody = "alph".parse().unwrap();
     assert!(store.set_title(&nobody, None).await.is_err());
-    assert!(store.resume_run(&nobody).await.is_err() && !store.is_live(&nobody).unwrap());
+    assert!(store.resume_run(&nobody).await.is_err() && !store.is_live(&nobody).await.unwrap());
 }
 
 #[tokio::test]
 async fn step_record_takes_at_most_600_bytes() {
     let home = home();
-    let store = Store::open(home.path()).await.unwrap();
+    let store = open_store(home.path()).await;
     let mut writer = store.create_run(NewRun::new(run_id(), "crafter", "model")).await.unwrap();
     let size = |home: &std::path::Path| std::fs::metadata(home.join("sojourn.db")).unwrap().len();
     let empty = size(home.path());
@@ -328,7 +328,7 @@ async fn step_record_takes_at_most_600_bytes() {
 #[tokio::test]
 async fn fork_copies_a_prefix_and_continues_independently() {
     let home = home();
-    let store = Store::open(home.path()).await.unwrap();
+    let store = open_store(home.path()).await;
     let original = written(&store, 5).await;
     let (fork, at) = ("fork".parse::<RunId>().unwrap(), EventSeq(3));
     let new = || NewRun::new(fork.clone(), "crafter", "model");
@@ -363,7 +363,7 @@ async fn fork_copies_a_prefix_and_continues_independently() {
 #[tokio::test]
 async fn damaged_parent_cannot_be_forked() {
     let home = home();
-    let store = Store::open(home.path()).await.unwrap();
+    let store = open_store(home.path()).await;
     written(&store, 5).await;
     let mut raw = raw(home.path()).await;
     sqlx::query("UPDATE records SET at_ms = at_ms + 1 WHERE seq = 2").execute(&mut raw).await.unwrap();
@@ -407,3 +407,14 @@ async fn a_new_home_is_its_user_s_alone() {
     Store::open(&new).await.unwrap().close().await;
     assert_eq!(std::fs::metadata(&new).unwrap().permissions().mode() & 0o777, 0o700);
 }
+
+sojourn_testkit::also_in_postgres!(
+    log_is_always_a_prefix_of_appended_records,
+    queries_select_by_sequence_and_kind,
+    a_run_that_was_cut_off_before_its_first_record_is_started_again,
+    run_has_at_most_one_writer,
+    many_runs_can_be_written_concurrently,
+    invalid_input_is_rejected_without_effect,
+    runs_are_found_by_id_prefix,
+    fork_copies_a_prefix_and_continues_independently,
+);

@@ -10,6 +10,7 @@ mod carry;
 mod common;
 mod crash;
 mod damage;
+mod fencing;
 mod heads;
 mod imports;
 mod index;
@@ -17,6 +18,7 @@ mod keeping;
 mod log;
 mod machine;
 mod memories;
+mod protocol;
 #[cfg(feature = "qdrant")]
 mod qdrant;
 mod unattended;

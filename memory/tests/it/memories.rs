@@ -1,11 +1,11 @@
 //! Guarantees of recall and search.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-use crate::common::{home, run_id, runtime};
+use crate::common::{home, open_store, run_id, runtime};
 use proptest::prelude::*;
 use sojourn_memory::{
     Credit, EmbeddedVectors, Embedding, Error, EventSeq, ExactVectors, Hit, Memories, MemoryKind, NewMemory,
-    Query, Store, Tenant, Tick, conformance, estimated_tokens,
+    Query, Tenant, Tick, conformance, estimated_tokens,
 };
 
 const MODEL: &str = "toy";
@@ -15,7 +15,7 @@ fn tenant(name: &str) -> Tenant {
 }
 
 async fn open(home: &tempfile::TempDir) -> Memories {
-    Memories::new(Store::open(home.path()).await.unwrap())
+    Memories::new(open_store(home.path()).await)
 }
 
 /// The `n`-th memory of the test run.
@@ -172,7 +172,7 @@ async fn recall_as_of_a_tick_is_repeatable() {
         |hits: &[Hit]| hits.iter().map(|hit| (hit.memory.id, hit.score.to_bits())).collect::<Vec<_>>();
     assert_eq!(ranked(&memories.recall(&repeated).await.unwrap()), ranked(&before));
     // A new process ranks from the tables alone.
-    let fresh = Memories::new(Store::open(home.path()).await.unwrap());
+    let fresh = Memories::new(open_store(home.path()).await);
     assert_eq!(ranked(&fresh.recall(&repeated).await.unwrap()), ranked(&before));
     assert_eq!(ranked(&fresh.recall(&query).await.unwrap()), ranked(&after));
     assert!(memories.recall(&Query { as_of: Some(Tick(0)), ..query }).await.unwrap().is_empty());
@@ -249,7 +249,7 @@ async fn forgotten_memory_leaves_no_trace() {
     remember(&memories, &owner, &LESSONS).await;
     let secret = lesson(&owner, 9, "the xylophone password is quetzalcoatl");
     memories.remember(&secret, &[embed("secret")]).await.unwrap();
-    let second = Memories::new(Store::open(home.path()).await.unwrap());
+    let second = Memories::new(open_store(home.path()).await);
     let query = Query::new(&owner, "quetzalcoatl");
     assert_eq!(texts(&second.recall(&query).await.unwrap())[0], secret.text);
 
@@ -349,3 +349,15 @@ async fn huge_query_is_answered() {
     assert!(memories.recall(&Query::new(&owner, &text)).await.unwrap()[0].memory.text.contains("table"));
     memories.search(&owner, &text, 5).await.unwrap();
 }
+
+sojourn_testkit::also_in_postgres!(
+    keyword_and_vector_search_both_find,
+    filters_restrict_recall,
+    neighbours_recency_and_importance_affect_the_score,
+    recall_as_of_a_tick_is_repeatable,
+    remember_is_idempotent_and_rejects_invalid_memories,
+    equal_texts_are_recalled_once,
+    search_get_and_credit_work,
+    recall_obeys_its_rules,
+    any_text_is_stored_unchanged,
+);

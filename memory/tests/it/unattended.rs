@@ -1,5 +1,6 @@
 //! What a daemon, its runs and a person's commands share: two processes never both win, and nothing is done twice.
 
+use crate::common::open_store;
 use serde_json::{Map, json};
 use sojourn_memory::{
     ApprovalId, ApprovalState, Arguments, AskedCall, Due, Error, EventSeq, JobState, LogCollection, Memories,
@@ -9,7 +10,7 @@ use sojourn_memory::{
 
 async fn store() -> (tempfile::TempDir, Store) {
     let home = tempfile::tempdir().unwrap();
-    let store = Store::open(home.path()).await.unwrap();
+    let store = open_store(home.path()).await;
     (home, store)
 }
 
@@ -242,3 +243,14 @@ async fn messages_that_were_given_up_do_not_pile_up() {
     }
     assert_eq!(store.message_counts().await.unwrap(), (0, 0, 1000));
 }
+
+sojourn_testkit::also_in_postgres!(
+    a_due_time_is_recorded_once_whoever_is_first,
+    a_schedule_starts_runs_or_collects_logs,
+    a_clock_that_was_ahead_records_no_due_time_twice,
+    a_schedule_that_was_paused_or_removed_meanwhile_records_nothing,
+    a_question_is_answered_once_and_by_its_whole_name,
+    questions_without_a_time_do_not_hide_those_whose_time_is_over,
+    what_is_forgotten_is_in_no_question_either,
+    messages_that_were_given_up_do_not_pile_up,
+);

@@ -53,7 +53,9 @@ async fn words_are_found_in_every_spelling() {
 async fn a_store_of_an_older_version_is_indexed_again() {
     let home = home();
     let mut old = raw(home.path()).await;
-    for migration in [include_str!("../../src/schema/0001.sql"), include_str!("../../src/schema/0002.sql")] {
+    for migration in
+        [include_str!("../../src/schema/sqlite/0001.sql"), include_str!("../../src/schema/sqlite/0002.sql")]
+    {
         sqlx::raw_sql(migration).execute(&mut old).await.unwrap();
     }
     sqlx::raw_sql("PRAGMA application_id = 1399485038; PRAGMA user_version = 2")
@@ -98,3 +100,8 @@ async fn a_document_keeps_its_passages_under_another_name() {
     let kept = memories.add_document(&owner(), &document("b")).await.unwrap();
     assert_eq!((id, kept.kept, kept.added), (1, 1, 0));
 }
+
+sojourn_testkit::also_in_postgres!(
+    words_are_found_in_every_spelling,
+    a_document_keeps_its_passages_under_another_name,
+);

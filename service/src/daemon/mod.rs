@@ -5,16 +5,15 @@
 //! on with both. A run's process ends with the daemon, in order where it can, because it asked the kernel for SIGTERM at that
 //! moment; so no second process ever writes to a run.
 
-mod children;
 mod collect;
-mod settle;
+pub(crate) mod settle;
 
+use crate::children::{Children, Start};
 use crate::dues::{self, Standing};
 use crate::metrics::Vitals;
 use crate::notify::Courier;
 use crate::{disk, timing};
 use async_trait::async_trait;
-use children::{Children, Start};
 use collect::Collecting;
 pub use settle::WAITING;
 use sojourn_memory::{
@@ -166,7 +165,7 @@ impl Daemon {
         }
         self.settle_exits(now_ms).await?;
         self.kill_hung().await?;
-        self.time_out_approvals(now_ms).await?;
+        time_out_approvals(&self.store, self.host.as_ref(), now_ms).await?;
         let schedules = self.store.schedules().await?;
         let open = self.store.open_jobs().await?;
         for schedule in &schedules {
@@ -243,7 +242,7 @@ impl Daemon {
                 continue;
             }
             // A process that a killed daemon left behind finishes its step first.
-            if self.store.is_live(&job.run)? {
+            if self.store.is_live(&job.run).await? {
                 continue;
             }
             let schedule = self.store.schedule_by_number(job.schedule).await?;
@@ -280,6 +279,7 @@ impl Daemon {
             run: &job.run,
             begun,
             name: &schedule.settings.name,
+            variables: &[],
         };
         if let Err(error) = self.children.start(job.no, &start) {
             let why = format!("cannot start `{}`: {error}", self.settings.program.display());
@@ -300,18 +300,6 @@ impl Daemon {
                 "[{name}] the process of run `{run}` has reported nothing for {} s: killing it",
                 self.settings.hung_after.as_secs()
             ));
-        }
-        Ok(())
-    }
-
-    /// Answers the approvals whose time is over as their agent files say.
-    async fn time_out_approvals(&self, now_ms: i64) -> Result<(), Error> {
-        for approval in self.store.expired_approvals(now_ms, TIMED_OUT_AT_ONCE).await? {
-            let granted = approval.asked.on_timeout == OnTimeout::Allow;
-            if self.store.answer_approval(&approval.id, granted, BY_TIMEOUT, now_ms).await? {
-                let answer = if granted { "allowed" } else { "denied" };
-                self.host.say(&format!("approval {} was {answer} by its time-out", approval.id));
-            }
         }
         Ok(())
     }
@@ -344,6 +332,18 @@ impl Daemon {
             self.children.kill().await;
         }
     }
+}
+
+/// Answers the approvals whose time is over as their agent files say.
+pub(crate) async fn time_out_approvals(store: &Store, host: &dyn Host, now_ms: i64) -> Result<(), Error> {
+    for approval in store.expired_approvals(now_ms, TIMED_OUT_AT_ONCE).await? {
+        let granted = approval.asked.on_timeout == OnTimeout::Allow;
+        if store.answer_approval(&approval.id, granted, BY_TIMEOUT, now_ms).await? {
+            let answer = if granted { "allowed" } else { "denied" };
+            host.say(&format!("approval {} was {answer} by its time-out", approval.id));
+        }
+    }
+    Ok(())
 }
 
 fn counted(runs: usize) -> String {

@@ -1,20 +1,21 @@
 //! What follows the end of a run's process.
 
-use super::{Daemon, children::Exited};
+use super::Daemon;
+use crate::children::Exited;
 use sojourn_memory::{Error, EventSeq, Job, JobState, RunStatus, Schedule};
 use std::os::unix::process::ExitStatusExt as _;
 
 /// Deaths in a row without a new record after which a run is given up.
-const DEATHS: u32 = 3;
+pub(crate) const DEATHS: u32 = 3;
 /// The pause before a run is started again doubles with each such death.
-const FIRST_PAUSE_MS: i64 = 1000;
+pub(crate) const FIRST_PAUSE_MS: i64 = 1000;
 /// The exit code of a run that a person or a signal stopped.
-const INTERRUPTED: i32 = 130;
+pub(crate) const INTERRUPTED: i32 = 130;
 /// The exit code of a run that is paused until a person answers.
 pub const WAITING: i32 = 75;
 /// The exit code of a Rust program that panicked, and that of a run that failed: both may go well the next time.
-const PANICKED: i32 = 101;
-const FAILED: i32 = 1;
+pub(crate) const PANICKED: i32 = 101;
+pub(crate) const FAILED: i32 = 1;
 
 impl Daemon {
     pub(super) async fn settle_exits(&mut self, now_ms: i64) -> Result<(), Error> {
@@ -56,12 +57,7 @@ impl Daemon {
                 (JobState::Failed, self.host.reason(&self.store, &job.run).await)
             }
             Some(FAILED | PANICKED) | None => {
-                let how = match exited.status.signal() {
-                    Some(9) => "it was killed (by a user, or because memory ran out)".to_owned(),
-                    Some(signal) => format!("it was ended by signal {signal}"),
-                    None => said(exited, "it failed"),
-                };
-                return self.died(job, schedule, &how, now_ms).await;
+                return self.died(job, schedule, &how(exited), now_ms).await;
             }
             Some(code) => {
                 // The command line or the agent file is wrong: another attempt would say the same.
@@ -108,7 +104,16 @@ impl Daemon {
     }
 }
 
+/// How a process died.
+pub(crate) fn how(exited: &Exited) -> String {
+    match exited.status.signal() {
+        Some(9) => "it was killed (by a user, or because memory ran out)".to_owned(),
+        Some(signal) => format!("it was ended by signal {signal}"),
+        None => said(exited, "it failed"),
+    }
+}
+
 /// What a process said last, else `otherwise`.
-fn said(exited: &Exited, otherwise: &str) -> String {
+pub(crate) fn said(exited: &Exited, otherwise: &str) -> String {
     if exited.last_words.is_empty() { otherwise.to_owned() } else { exited.last_words.clone() }
 }

@@ -10,7 +10,7 @@ async fn a_run_called_daemon_is_not_the_daemon() {
     let run: RunId = "daemon".parse().unwrap();
     drop(store.create_run(NewRun::new(run.clone(), "", "")).await.unwrap());
     let daemon = DaemonLock::take(home.path()).unwrap();
-    assert!(!store.is_live(&run).unwrap(), "to stop the run would stop the daemon");
+    assert!(!store.is_live(&run).await.unwrap(), "to stop the run would stop the daemon");
     let writer = store.resume_run(&run).await.unwrap();
     drop(daemon);
     assert_eq!(DaemonLock::holder(home.path()), None);

@@ -41,9 +41,12 @@ pub enum LibraryError {
         /// Schema version of this program.
         known: i64,
     },
+    /// The server of the library cannot be reached, or ended the connection.
+    #[error("the library's server cannot be reached")]
+    Unreachable(#[source] sqlx::Error),
     /// The database failed.
     #[error("the library's database failed")]
-    Database(#[from] sqlx::Error),
+    Database(#[source] sqlx::Error),
     /// A file operation failed.
     #[error("cannot access `{}`", path.display())]
     Io {
@@ -58,4 +61,13 @@ pub enum LibraryError {
         /// Error of the encoder.
         source: serde_json::Error,
     },
+}
+
+impl From<sqlx::Error> for LibraryError {
+    fn from(error: sqlx::Error) -> Self {
+        match sojourn_database::failure(&error) {
+            sojourn_database::Failure::Unreachable => Self::Unreachable(error),
+            _ => Self::Database(error),
+        }
+    }
 }

@@ -3,8 +3,7 @@
 use super::LibraryError;
 use crate::{LibraryEvent, LibraryState};
 use serde::Serialize;
-use sqlx::sqlite::SqliteRow;
-use sqlx::{FromRow, Row as _, SqliteConnection};
+use sojourn_database::{Connection, Row, query};
 
 /// One row of the index: a version and its statistics.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -37,8 +36,8 @@ pub struct IndexRow {
     pub last_error: Option<String>,
 }
 
-impl FromRow<'_, SqliteRow> for IndexRow {
-    fn from_row(row: &SqliteRow) -> sqlx::Result<Self> {
+impl IndexRow {
+    pub(super) fn read(row: &Row) -> Result<Self, LibraryError> {
         Ok(Self {
             id: row.try_get("id")?,
             name: row.try_get("name")?,
@@ -59,14 +58,20 @@ impl FromRow<'_, SqliteRow> for IndexRow {
 
 /// Writes the rows of all versions of `name`.
 pub(super) async fn write(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection<'_>,
     state: &LibraryState,
     name: &str,
 ) -> Result<(), LibraryError> {
     let Some(history) = state.history(name) else { return Ok(()) };
     for entry in &history.versions {
         let (manifest, total) = (&entry.skill.manifest, entry.total_usage());
-        sqlx::query("INSERT OR REPLACE INTO skills VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")
+        query("DELETE FROM skills WHERE id = ?1 OR (name = ?2 AND version = ?3)")
+            .bind(manifest.id.as_str())
+            .bind(&manifest.name)
+            .bind(i64::from(manifest.version))
+            .execute(&mut *connection)
+            .await?;
+        query("INSERT INTO skills VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")
             .bind(manifest.id.as_str())
             .bind(&manifest.name)
             .bind(i64::from(manifest.version))

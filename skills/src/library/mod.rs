@@ -1,62 +1,29 @@
 mod error;
 mod index;
+mod schema;
 
 pub use error::LibraryError;
 pub use index::IndexRow;
 
 use crate::{IllegalEvent, LibraryEvent, LibraryState, Skill, store};
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{Sqlite, SqliteConnection, SqlitePool, Transaction};
+use sojourn_database::{Access, Connection, Pool, Row, Server, Transaction, query};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
-
-/// How long to wait for another process that is writing.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// Stored in the database. Increased when the tables change or an event kind is added.
-const SCHEMA_VERSION: i64 = 2;
 
 /// Source prefix of events made by a person; they appear in no run's log.
 const USER: &str = "user/";
 
-const SCHEMA: &str = "
-    CREATE TABLE IF NOT EXISTS events (
-        seq INTEGER PRIMARY KEY,
-        at_ms INTEGER NOT NULL,
-        kind TEXT NOT NULL,
-        payload TEXT NOT NULL,
-        source TEXT UNIQUE
-    ) STRICT;
-    CREATE TABLE IF NOT EXISTS skills (
-        id TEXT PRIMARY KEY,
-        name TEXT NOT NULL,
-        version INTEGER NOT NULL,
-        status TEXT NOT NULL,
-        active INTEGER NOT NULL,
-        description TEXT NOT NULL,
-        environment TEXT NOT NULL,
-        created_ms INTEGER NOT NULL,
-        successes INTEGER NOT NULL,
-        failures INTEGER NOT NULL,
-        deaths INTEGER NOT NULL,
-        steps INTEGER NOT NULL,
-        last_error TEXT,
-        UNIQUE (name, version)
-    ) STRICT;
-";
-
-/// A skill library on disk.
+/// A skill library: in a folder, or in a server that several machines share.
 ///
-/// `library.db` contains the append-only events and an index for people and other programs; `skills/`
-/// contains every version as files. Index and files are derived from the events. Several processes may open
+/// The append-only events and an index for people and other programs are in `library.db` of the folder, or in tables of the server;
+/// `skills/` of the folder contains every version as files. Index and files are derived from the events. Several processes may open
 /// the same library: each event is applied to the state after all previous events.
 #[derive(Debug)]
 pub struct Library {
     /// Parent folder of the version folders.
     skills: PathBuf,
-    pool: SqlitePool,
+    pool: Pool,
     /// Fold of all events up to `seq`.
     state: LibraryState,
     seq: i64,
@@ -98,17 +65,19 @@ impl Library {
         let skills = dir.join("skills");
         std::fs::create_dir_all(&skills)
             .map_err(|source| LibraryError::Io { path: skills.clone(), source })?;
-        let options = options(dir)
-            .create_if_missing(true)
-            .journal_mode(SqliteJournalMode::Truncate)
-            .synchronous(SqliteSynchronous::Full);
-        let mut library = Self::connect(skills, options, true).await?;
-        let mut transaction = library.pool.begin_with("BEGIN IMMEDIATE").await?;
-        check_schema(&mut transaction).await?;
-        sqlx::raw_sql(SCHEMA).execute(&mut *transaction).await?;
-        // A pragma cannot have bound parameters.
-        sqlx::raw_sql("PRAGMA user_version = 2").execute(&mut *transaction).await?;
-        transaction.commit().await?;
+        Self::of(skills, schema::open_file(dir).await?).await
+    }
+
+    /// Opens the library of a server, creating it if needed. Its versions are written as files below `dir` of this machine.
+    pub async fn connect(dir: &Path, server: &Server) -> Result<Self, LibraryError> {
+        let skills = dir.join("skills");
+        std::fs::create_dir_all(&skills)
+            .map_err(|source| LibraryError::Io { path: skills.clone(), source })?;
+        Self::of(skills, schema::open_server(server).await?).await
+    }
+
+    async fn of(skills: PathBuf, pool: Pool) -> Result<Self, LibraryError> {
+        let mut library = Self { skills, pool, state: LibraryState::default(), seq: 0, writable: true };
         library.refresh().await?;
         library.check_folders(true).await?;
         Ok(library)
@@ -116,11 +85,9 @@ impl Library {
 
     /// Opens the library in `dir` without writing anything, for benchmarks and listings.
     pub async fn open_read_only(dir: &Path) -> Result<Self, LibraryError> {
-        if !dir.join(DATABASE).exists() {
-            return Err(LibraryError::Missing { path: dir.to_owned() });
-        }
-        let mut library = Self::connect(dir.join("skills"), options(dir).read_only(true), false).await?;
-        check_schema(&mut *library.pool.acquire().await?).await?;
+        let pool = schema::open_file_read_only(dir).await?;
+        let skills = dir.join("skills");
+        let mut library = Self { skills, pool, state: LibraryState::default(), seq: 0, writable: false };
         library.refresh().await?;
         library.check_folders(false).await?;
         Ok(library)
@@ -178,7 +145,7 @@ impl Library {
         source: &str,
     ) -> Result<AppendOutcome, LibraryError> {
         let mut transaction = self.begin().await?;
-        let known: Option<i64> = sqlx::query_scalar("SELECT seq FROM events WHERE source = ?")
+        let known = query("SELECT seq FROM events WHERE source = ?")
             .bind(source)
             .fetch_optional(&mut *transaction)
             .await?;
@@ -195,11 +162,11 @@ impl Library {
     }
 
     /// Starts a write transaction and reads all previous events.
-    async fn begin(&mut self) -> Result<Transaction<'static, Sqlite>, LibraryError> {
+    async fn begin(&mut self) -> Result<Transaction<'static>, LibraryError> {
         if !self.writable {
             return Err(LibraryError::ReadOnly);
         }
-        let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
+        let mut transaction = self.pool.begin(Access::Write).await?;
         catch_up(&mut transaction, &mut self.state, &mut self.seq).await?;
         Ok(transaction)
     }
@@ -229,7 +196,8 @@ impl Library {
 
     /// The index, sorted by name and version.
     pub async fn rows(&self) -> Result<Vec<IndexRow>, LibraryError> {
-        Ok(sqlx::query_as("SELECT * FROM skills ORDER BY name, version").fetch_all(&self.pool).await?)
+        let rows = query("SELECT * FROM skills ORDER BY name, version").fetch_all(&self.pool).await?;
+        rows.iter().map(IndexRow::read).collect()
     }
 
     /// Rebuilds state, index and missing folders from the events.
@@ -237,25 +205,16 @@ impl Library {
         if !self.writable {
             return Err(LibraryError::ReadOnly);
         }
-        let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
+        let mut transaction = self.pool.begin(Access::Write).await?;
         let (mut state, mut seq) = (LibraryState::default(), 0);
         catch_up(&mut transaction, &mut state, &mut seq).await?;
-        sqlx::query("DELETE FROM skills").execute(&mut *transaction).await?;
+        query("DELETE FROM skills").execute(&mut *transaction).await?;
         for (name, _) in state.histories() {
             index::write(&mut transaction, &state, name).await?;
         }
         transaction.commit().await?;
         (self.state, self.seq) = (state, seq);
         self.check_folders(true).await
-    }
-
-    async fn connect(
-        skills: PathBuf,
-        options: SqliteConnectOptions,
-        writable: bool,
-    ) -> Result<Self, LibraryError> {
-        let pool = SqlitePoolOptions::new().max_connections(1).connect_with(options).await?;
-        Ok(Self { skills, pool, state: LibraryState::default(), seq: 0, writable })
     }
 
     async fn check_folders(&self, heal: bool) -> Result<(), LibraryError> {
@@ -286,23 +245,9 @@ impl Library {
     }
 }
 
-const DATABASE: &str = "library.db";
-
-fn options(dir: &Path) -> SqliteConnectOptions {
-    SqliteConnectOptions::new().filename(dir.join(DATABASE)).busy_timeout(BUSY_TIMEOUT)
-}
-
-async fn check_schema(connection: &mut SqliteConnection) -> Result<(), LibraryError> {
-    let found: i64 = sqlx::query_scalar("PRAGMA user_version").fetch_one(connection).await?;
-    if found > SCHEMA_VERSION {
-        return Err(LibraryError::TooNew { found, known: SCHEMA_VERSION });
-    }
-    Ok(())
-}
-
 /// Folds the events after `seq` into `state`.
 async fn catch_up(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection<'_>,
     state: &mut LibraryState,
     seq: &mut i64,
 ) -> Result<(), LibraryError> {
@@ -318,32 +263,32 @@ async fn catch_up(
 }
 
 async fn read_events(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection<'_>,
     after: i64,
 ) -> Result<Vec<RecordedEvent>, LibraryError> {
-    let records: Vec<(i64, i64, String, Option<String>)> =
-        sqlx::query_as("SELECT seq, at_ms, payload, source FROM events WHERE seq > ? ORDER BY seq")
-            .bind(after)
-            .fetch_all(connection)
-            .await?;
-    let decode = |(seq, at_ms, payload, source): (i64, i64, String, Option<String>)| {
-        let event = serde_json::from_str(&payload)
+    let rows = query("SELECT seq, at_ms, payload, source FROM events WHERE seq > ? ORDER BY seq")
+        .bind(after)
+        .fetch_all(connection)
+        .await?;
+    let decode = |row: &Row| {
+        let (seq, at_ms): (i64, i64) = (row.try_get(0)?, row.try_get(1)?);
+        let event = serde_json::from_str(row.try_get(2)?)
             .map_err(|error| LibraryError::Corrupt { seq, reason: error.to_string() })?;
-        Ok(RecordedEvent { seq, at_ms: at_ms as u64, source, event })
+        Ok(RecordedEvent { seq, at_ms: at_ms as u64, source: row.try_get(3)?, event })
     };
-    records.into_iter().map(decode).collect()
+    rows.iter().map(decode).collect()
 }
 
 /// Writes an event and updates its index rows. `state` is the state after the event.
 async fn append(
-    transaction: &mut SqliteConnection,
+    transaction: &mut Connection<'_>,
     state: &LibraryState,
     event: &LibraryEvent,
     at_ms: u64,
     (seq, source): (i64, &str),
 ) -> Result<(), LibraryError> {
     let payload = serde_json::to_string(event).map_err(|source| LibraryError::Encode { source })?;
-    sqlx::query("INSERT INTO events (seq, at_ms, kind, payload, source) VALUES (?, ?, ?, ?, ?)")
+    query("INSERT INTO events (seq, at_ms, kind, payload, source) VALUES (?, ?, ?, ?, ?)")
         .bind(seq)
         .bind(at_ms as i64)
         .bind(event.kind())

@@ -7,8 +7,16 @@ use sojourn_skills::{AppendOutcome, Library, LibraryError, LibraryEvent, Library
 use std::fs;
 use std::path::Path;
 
+/// Opens a library: in the folder, or in the database that stands for it.
+async fn open(dir: &Path) -> Result<Library, LibraryError> {
+    match sojourn_testkit::database_of(dir) {
+        Some(url) => Library::connect(dir, &url.parse().unwrap()).await,
+        None => Library::open(dir).await,
+    }
+}
+
 async fn filled(dir: &Path) -> Library {
-    let mut library = Library::open(dir).await.unwrap();
+    let mut library = open(dir).await.unwrap();
     for (name, body) in [("collect_wood", "go_to(1);"), ("place_table", "collect_wood();")] {
         for event in admission(library.state(), name, body) {
             library.apply(&event, 7).await.unwrap();
@@ -27,7 +35,7 @@ async fn a_reopened_library_has_the_same_state() {
     let (state, rows) = (library.state().clone(), library.rows().await.unwrap());
     drop(library);
 
-    let mut again = Library::open(dir.path()).await.unwrap();
+    let mut again = open(dir.path()).await.unwrap();
     assert_eq!(again.state(), &state);
     again.rebuild().await.unwrap();
     assert_eq!((again.state(), &again.rows().await.unwrap()), (&state, &rows));
@@ -62,7 +70,7 @@ async fn missing_folders_are_written_on_opening() {
 
     Library::open_read_only(dir.path()).await.unwrap();
     assert!(!folder.exists(), "reading heals nothing");
-    Library::open(dir.path()).await.unwrap();
+    open(dir.path()).await.unwrap();
     assert_eq!(fs::read(folder.join("manifest.json")).unwrap(), before);
 }
 
@@ -73,11 +81,11 @@ async fn a_tampered_file_is_named() {
         drop(filled(dir.path()).await);
         let path = dir.path().join("skills/collect_wood/v1").join(file);
         fs::write(&path, "changed").unwrap();
-        for opened in [Library::open(dir.path()).await, Library::open_read_only(dir.path()).await] {
+        for opened in [open(dir.path()).await, Library::open_read_only(dir.path()).await] {
             assert!(matches!(opened, Err(LibraryError::Tampered { path: named }) if named == path), "{file}");
         }
         fs::remove_file(&path).unwrap();
-        assert!(matches!(Library::open(dir.path()).await, Err(LibraryError::Tampered { .. })), "{file}");
+        assert!(matches!(open(dir.path()).await, Err(LibraryError::Tampered { .. })), "{file}");
     }
 }
 
@@ -95,7 +103,7 @@ async fn a_damaged_event_is_reported_with_its_number() {
         let mut connection = sqlx::SqliteConnection::connect(&url).await.unwrap();
         sqlx::raw_sql(sql).execute(&mut connection).await.unwrap();
         connection.close().await.unwrap();
-        let opened = Library::open(dir.path()).await;
+        let opened = open(dir.path()).await;
         assert!(
             matches!(opened, Err(LibraryError::Corrupt { seq, .. }) if seq == expected),
             "{sql}: {opened:?}"
@@ -106,8 +114,8 @@ async fn a_damaged_event_is_reported_with_its_number() {
 #[tokio::test]
 async fn two_writers_see_each_other() {
     let dir = tempfile::tempdir().unwrap();
-    let mut one = Library::open(dir.path()).await.unwrap();
-    let mut two = Library::open(dir.path()).await.unwrap();
+    let mut one = open(dir.path()).await.unwrap();
+    let mut two = open(dir.path()).await.unwrap();
     let [drafted, started, admitted] = admission(one.state(), "collect_wood", "go_to(1);");
     one.apply(&drafted, 1).await.unwrap();
     two.apply(&started, 2).await.unwrap();
@@ -137,7 +145,7 @@ async fn an_event_is_applied_once_per_source() {
 #[tokio::test]
 async fn two_runs_that_use_the_same_names_both_keep_their_skills() {
     let dir = tempfile::tempdir().unwrap();
-    let mut library = Library::open(dir.path()).await.unwrap();
+    let mut library = open(dir.path()).await.unwrap();
     let learn = |skills: [(&str, &str); 2]| {
         let (mut own, mut events) = (LibraryState::default(), Vec::new());
         for (name, body) in skills {
@@ -187,7 +195,7 @@ async fn two_runs_that_use_the_same_names_both_keep_their_skills() {
 #[tokio::test]
 async fn an_event_illegal_in_any_library_is_an_error_for_a_run() {
     let dir = tempfile::tempdir().unwrap();
-    let mut library = Library::open(dir.path()).await.unwrap();
+    let mut library = open(dir.path()).await.unwrap();
     let [LibraryEvent::Drafted { mut skill }, ..] = admission(library.state(), "collect_wood", "go_to(1);")
     else {
         unreachable!()
@@ -217,7 +225,7 @@ async fn events_of_a_person_are_kept_and_rebuilt() {
     library.rebuild().await.unwrap();
     assert_eq!(library.state(), &state);
     drop(library);
-    assert_eq!(Library::open(dir.path()).await.unwrap().state(), &state);
+    assert_eq!(open(dir.path()).await.unwrap().state(), &state);
 }
 
 #[tokio::test]
@@ -247,7 +255,7 @@ async fn a_newer_schema_is_rejected_unchanged() {
     let mut connection = sqlx::SqliteConnection::connect(&url).await.unwrap();
     sqlx::raw_sql("PRAGMA user_version = 99").execute(&mut connection).await.unwrap();
     connection.close().await.unwrap();
-    let opened = Library::open(dir.path()).await;
+    let opened = open(dir.path()).await;
     assert!(matches!(opened, Err(LibraryError::TooNew { found: 99, .. })));
 }
 
@@ -257,7 +265,7 @@ proptest! {
     fn the_index_follows_from_the_events(moves in moves()) {
         tokio::runtime::Runtime::new().unwrap().block_on(async {
             let dir = tempfile::tempdir().unwrap();
-            let mut library = Library::open(dir.path()).await.unwrap();
+            let mut library = open(dir.path()).await.unwrap();
             let mut state = LibraryState::default();
             for one in &moves {
                 let Some(event) = event(&state, one) else { continue };
@@ -269,7 +277,18 @@ proptest! {
             library.rebuild().await.unwrap();
             assert_eq!(library.rows().await.unwrap(), rows);
             assert_eq!(library.state(), &state);
-            assert_eq!(Library::open(dir.path()).await.unwrap().state(), &state);
+            assert_eq!(open(dir.path()).await.unwrap().state(), &state);
         });
     }
 }
+
+sojourn_testkit::also_in_postgres!(
+    a_reopened_library_has_the_same_state,
+    folders_contain_readable_files,
+    two_writers_see_each_other,
+    an_event_is_applied_once_per_source,
+    two_runs_that_use_the_same_names_both_keep_their_skills,
+    an_event_illegal_in_any_library_is_an_error_for_a_run,
+    events_of_a_person_are_kept_and_rebuilt,
+    the_index_follows_from_the_events,
+);

@@ -17,6 +17,7 @@ mod knowledge;
 mod life;
 mod logs;
 mod looking;
+mod machines;
 mod mcp;
 mod memory;
 mod minecraft;

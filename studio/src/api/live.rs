@@ -29,9 +29,9 @@ pub async fn events(
                 return None;
             }
             let info = app.studio.store.run(run.as_str()).await.ok()?;
-            let now = (info.last_seq.0, standing(&app.studio.store, &info));
+            let now = (info.last_seq.0, standing(&app.studio.store, &info).await);
             if told != Some(now) {
-                let live = app.studio.store.is_live(&run).unwrap_or(false);
+                let live = app.studio.store.is_live(&run).await.unwrap_or(false);
                 let data =
                     json!({"records": now.0, "status": now.1, "live": live, "last_at_ms": info.last_at_ms});
                 return Some((Ok(Event::default().data(data.to_string())), (app, run, Some(now))));

@@ -30,13 +30,13 @@ struct Listed<'a> {
     parent: Option<(&'a str, u64)>,
 }
 
-fn listed<'a>(app: &App, info: &'a RunInfo) -> Listed<'a> {
+async fn listed<'a>(app: &App, info: &'a RunInfo) -> Listed<'a> {
     let store = &app.studio.store;
     Listed {
         run: info.id.as_str(),
         title: info.title.as_deref(),
-        status: standing(store, info),
-        live: store.is_live(&info.id).unwrap_or(false),
+        status: standing(store, info).await,
+        live: store.is_live(&info.id).await.unwrap_or(false),
         environment: &info.environment,
         model: &info.model,
         created_ms: info.created_ms,
@@ -66,7 +66,10 @@ pub async fn list(state: Shared, headers: HeaderMap, uri: Uri) -> Answer {
     let (offset, limit) = (query.number("offset", 0)?, query.limit(200, 1000)?);
     let runs = state.studio.store.runs().await?;
     let offset = usize::try_from(offset).unwrap_or(usize::MAX);
-    let page: Vec<Listed> = runs.iter().skip(offset).take(limit).map(|info| listed(&state, info)).collect();
+    let mut page = Vec::new();
+    for info in runs.iter().skip(offset).take(limit) {
+        page.push(listed(&state, info).await);
+    }
     answer(&headers, &json!({"total": runs.len(), "offset": offset, "runs": page}))
 }
 
@@ -84,7 +87,7 @@ pub async fn summary(state: Shared, Path(run): Path<String>, headers: HeaderMap)
     answer(
         &headers,
         &json!({
-            "run": listed(&state, &info),
+            "run": listed(&state, &info).await,
             "came": came,
             "seconds": seconds,
             "budgets": budgets,
@@ -96,13 +99,14 @@ pub async fn summary(state: Shared, Path(run): Path<String>, headers: HeaderMap)
 /// `GET /runs/{run}`
 pub async fn one(state: Shared, Path(run): Path<String>, headers: HeaderMap) -> Answer {
     let info = state.studio.store.run(&run).await?;
+    let run = listed(&state, &info).await;
     let watched = state.outlines.current(&state.studio.store, &info).await?;
     let outline = watched.outline();
     let (damage, damaged) = outline.damage();
     answer(
         &headers,
         &json!({
-            "run": listed(&state, &info),
+            "run": run,
             "read": outline.len(),
             "started": outline.title(),
             "groups": outline.group_count(),
@@ -119,12 +123,13 @@ pub async fn one(state: Shared, Path(run): Path<String>, headers: HeaderMap) -> 
 /// `GET /runs/{run}/series`
 pub async fn series(state: Shared, Path(run): Path<String>, headers: HeaderMap) -> Answer {
     let info = state.studio.store.run(&run).await?;
+    let run = listed(&state, &info).await;
     let watched = state.outlines.current(&state.studio.store, &info).await?;
     let outline = watched.outline();
     answer(
         &headers,
         &json!({
-            "run": listed(&state, &info),
+            "run": run,
             "read": outline.len(),
             "points": outline.series(),
             "achievements": outline.firsts(),

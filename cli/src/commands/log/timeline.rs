@@ -137,7 +137,7 @@ fn check_name<'a>(
 /// Whether no more records will be written.
 async fn over(store: &Store, run: &sojourn_memory::RunId) -> Result<bool> {
     let info = store.run(run.as_str()).await?;
-    Ok(info.status != RunStatus::Running || !store.is_live(run)?)
+    Ok(info.status != RunStatus::Running || !store.is_live(run).await?)
 }
 
 /// A record as one JSON document.

@@ -37,7 +37,7 @@ pub async fn launch(home: &Home, args: Run) -> Result<RunId> {
         }
         None => new_run(),
     };
-    if store.is_live(&run)? {
+    if store.is_live(&run).await? {
         return Err(Failure::new(Kind::Usage, format!("another process runs `{run}` already")).into());
     }
     let before = last(&store, &run).await;
@@ -89,6 +89,7 @@ fn start(home: &Home, args: &Run, run: &RunId, messages: &Path) -> Result<Child>
     Command::new(program)
         .arg("--home")
         .arg(path)
+        .envs(home.variables())
         .args(words)
         .stdin(Stdio::null())
         .stdout(Stdio::null())

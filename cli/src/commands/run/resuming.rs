@@ -49,12 +49,11 @@ impl Wanted<'_> {
     async fn latest(&self, store: &Store, more: bool) -> Result<RunInfo> {
         let environment = self.environment;
         let runs = store.runs().await?.into_iter();
-        let here =
-            runs.filter(|run| run.environment == environment && !store.is_live(&run.id).unwrap_or(true));
+        let here = runs.filter(|run| run.environment == environment);
         let mut ended = None;
         for run in here {
             // A run from elsewhere is resumed only where a person names it.
-            if store.is_imported(&run.id).await? {
+            if store.is_live(&run.id).await.unwrap_or(true) || store.is_imported(&run.id).await? {
                 continue;
             }
             if run.status != RunStatus::Finished {

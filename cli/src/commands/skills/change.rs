@@ -93,12 +93,9 @@ pub async fn merge(home: &Home, name: &str, into: &str, json: bool) -> Result<()
 /// Opens an existing library for changes.
 pub async fn open(home: &Home) -> Result<Library> {
     if home.read_library().await?.is_none() {
-        return Err(Failure::new(
-            Kind::NotFound,
-            format!("there are no skills in `{}`", home.path().display()),
-        )
-        .hint("`sojourn run AGENT.TOML` learns skills; `sojourn skills import DIR` imports skills")
-        .into());
+        return Err(Failure::new(Kind::NotFound, format!("there are no skills in `{}`", home.place()))
+            .hint("`sojourn run AGENT.TOML` learns skills; `sojourn skills import DIR` imports skills")
+            .into());
     }
     home.library().await
 }

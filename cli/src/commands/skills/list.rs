@@ -19,7 +19,7 @@ pub fn list(state: &LibraryState, all: bool, json: bool, home: &Home) -> Result<
     if entries.is_empty() {
         output::note(format!(
             "no skills have been learned in `{}` yet; `sojourn run AGENT.TOML` learns skills",
-            home.path().display()
+            home.place()
         ));
         return Ok(());
     }

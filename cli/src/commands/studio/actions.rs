@@ -86,6 +86,8 @@ impl OfHome {
             otlp: None,
             unsupervised: false,
             unattended: true,
+            queue: false,
+            labels: Vec::new(),
             scheduled: None,
             release_after: Duration::ZERO,
             worker: None,

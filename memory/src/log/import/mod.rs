@@ -10,14 +10,14 @@ pub use check::check_export;
 
 use super::export::ExportLine;
 use super::heads::{Head, HeadFile, noted};
-use super::lock::RunLock;
+use super::hold::Hold;
 use super::reader::damaged;
 use super::run::{RunRow, insert};
 use super::writer::Queued;
 use super::{EventSeq, RunId, RunStatus};
 use crate::{BlobId, Error, Hash, Store, blobs};
 use check::{Accepted, Check, Checked};
-use sqlx::{Connection as _, SqliteConnection};
+use sojourn_database::{Access, Connection, query};
 use std::fs::File;
 use std::io::{self, BufRead as _, BufReader, BufWriter, Seek as _, Write as _};
 
@@ -124,7 +124,7 @@ impl Importer {
             Accepted::Run => {
                 let Some(Checked { run, .. }) = self.check.run_so_far() else { return Ok(()) };
                 // Said before all of a long export is read.
-                if RunRow::find(&mut *self.store.pool.acquire().await.map_err(Error::from)?, &run.id)
+                if RunRow::find(&mut self.store.pool.acquire().await.map_err(Error::from)?, &run.id)
                     .await?
                     .is_some()
                 {
@@ -149,19 +149,21 @@ impl Importer {
     pub async fn finish(self) -> Result<RunId, ImportError> {
         let Self { store, check, line, blobs, records, .. } = self;
         let run = check.whole().ok_or(ImportError::Cut { line })?;
-        let lock = RunLock::take(store.home(), &run.run.id).await?;
+        let lock = Hold::lock(&store, &run.run.id).await?;
         let head = Head { run: run.run.id.clone(), seq: run.last, hash: run.head };
         // A head of this run, although the home does not have it: it vanished. Only its own records may come back.
-        let known = noted(store.home(), &head.run)?;
+        let known = store.own_home().map_or(Ok(None), |home| noted(home, &head.run))?;
         if let Some(known) = known.as_ref().filter(|known| known.seq > head.seq) {
             return Err(Error::Cut { run: head.run, last: head.seq, known: known.seq }.into());
         }
-        let mut head_file = HeadFile::open(store.home(), &head.run)?;
+        let head_file = store.own_home().map(|home| HeadFile::open(home, &head.run)).transpose()?;
         let mut connection = store.connection().await?;
         write_blobs(&mut connection, blobs).await?;
         write_run(&mut connection, &run, known.as_ref(), records).await?;
         connection.close().await.map_err(Error::from)?;
-        head_file.note(&head)?;
+        if let Some(mut head_file) = head_file {
+            head_file.note(&head)?;
+        }
         drop(lock);
         Ok(run.run.id)
     }
@@ -175,11 +177,11 @@ fn format_bytes(bytes: u64) -> String {
     unit.map_or_else(|| format!("{bytes} bytes"), |(shift, unit)| format!("{} {unit}", bytes >> shift))
 }
 
-async fn write_blobs(connection: &mut SqliteConnection, spool: Spool) -> Result<(), Error> {
+async fn write_blobs(connection: &mut Connection<'_>, spool: Spool) -> Result<(), Error> {
     let mut lines = spool.lines()?;
     let mut more = true;
     while more {
-        let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+        let mut transaction = connection.begin(Access::Append).await?;
         let mut written = 0;
         while written < BLOB_BYTES {
             let Some(text) = lines.next()? else {
@@ -202,7 +204,7 @@ async fn write_blobs(connection: &mut SqliteConnection, spool: Spool) -> Result<
 
 /// `known` is a head that the records must lead through.
 async fn write_run(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection<'_>,
     run: &Checked,
     known: Option<&Head>,
     spool: Spool,
@@ -218,7 +220,7 @@ async fn write_run(
         }
         _ => Ok(()),
     };
-    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+    let mut transaction = connection.begin(Access::Append).await?;
     let (no, mut head) = insert(&mut transaction, &run.run.new_run(), run.run.parent.as_ref()).await?;
     leads_through(EventSeq(0), head)?;
     let mut last = EventSeq(0);
@@ -228,7 +230,7 @@ async fn write_run(
             ExportLine::Blob { id, .. } => forget_blob(&mut transaction, id).await?,
             ExportLine::Record(exported) => {
                 if exported.forgotten {
-                    sqlx::query("INSERT INTO forgotten_records VALUES (?, ?)")
+                    query("INSERT INTO forgotten_records VALUES (?, ?)")
                         .bind(no)
                         .bind(exported.seq.0 as i64)
                         .execute(&mut *transaction)
@@ -242,12 +244,11 @@ async fn write_run(
             ExportLine::Run(_) | ExportLine::End { .. } => {}
         }
     }
-    let mark =
-        sqlx::query("INSERT INTO imported_runs (run, last) VALUES (?, ?)").bind(no).bind(last.0 as i64);
+    let mark = query("INSERT INTO imported_runs (run, last) VALUES (?, ?)").bind(no).bind(last.0 as i64);
     mark.execute(&mut *transaction).await?;
     // No writer exists in this home, so the run cannot be `Running`.
     let status = if run.run.status == RunStatus::Running { RunStatus::Paused } else { run.run.status };
-    sqlx::query("UPDATE runs SET last_seq = ?, last_at_ms = ?, head = ?, status = ? WHERE no = ?")
+    query("UPDATE runs SET last_seq = ?, last_at_ms = ?, head = ?, status = ? WHERE no = ?")
         .bind(run.last.0 as i64)
         .bind(run.last_at_ms)
         .bind(run.head.as_bytes().as_slice())
@@ -259,9 +260,9 @@ async fn write_run(
 }
 
 /// Imports a blob whose content was forgotten at its origin. A copy that this home holds is kept.
-async fn forget_blob(connection: &mut SqliteConnection, id: BlobId) -> Result<(), Error> {
-    let query = "INSERT OR IGNORE INTO forgotten_blobs SELECT ?1 WHERE NOT EXISTS (SELECT 1 FROM blobs WHERE id = ?1)";
-    sqlx::query(query).bind(id.0.as_bytes().as_slice()).execute(connection).await?;
+async fn forget_blob(connection: &mut Connection<'_>, id: BlobId) -> Result<(), Error> {
+    let sql = "INSERT INTO forgotten_blobs SELECT ?1 WHERE NOT EXISTS (SELECT 1 FROM blobs WHERE id = ?1) ON CONFLICT DO NOTHING";
+    query(sql).bind(id.0.as_bytes().as_slice()).execute(connection).await?;
     Ok(())
 }
 

@@ -15,7 +15,7 @@ use crate::memories::TOMBSTONE;
 use crate::{BlobId, Error, Hash, Store};
 use pages::{Page, PageContext, Pages};
 use serde::Serialize;
-use sqlx::Row as _;
+use sojourn_database::query;
 use std::collections::VecDeque;
 
 /// The result of verifying a run.
@@ -135,7 +135,7 @@ impl Store {
         let last = row.info.last_seq;
         let mut known: Vec<Head> = known.iter().filter(|head| head.run == *run).cloned().collect();
         let mut head_file_fault = None;
-        match heads::noted(self.home(), run) {
+        match self.own_home().map_or(Ok(None), |home| heads::noted(home, run)) {
             Ok(noted) => known.extend(noted),
             // The records are verified all the same, so that a damaged head file costs none of them.
             Err(Error::Damaged { place, what }) => {
@@ -199,16 +199,15 @@ impl Store {
     async fn fork_fault(&self, row: &RunRow) -> Result<Option<String>, Error> {
         let Some((parent, seq)) = &row.info.parent else { return Ok(None) };
         let hash_of = async |run: &RunId| -> Result<Option<Hash>, Error> {
-            let row = sqlx::query(
-                "SELECT hash FROM records WHERE run = (SELECT no FROM runs WHERE id = ?) AND seq = ?",
-            )
-            .bind(run.as_str())
-            .bind(seq.0 as i64)
-            .fetch_optional(&self.pool)
-            .await?;
+            let row =
+                query("SELECT hash FROM records WHERE run = (SELECT no FROM runs WHERE id = ?) AND seq = ?")
+                    .bind(run.as_str())
+                    .bind(seq.0 as i64)
+                    .fetch_optional(&self.pool)
+                    .await?;
             row.map(|row| row.try_get::<&[u8], _>(0)?.try_into()).transpose()
         };
-        let parent_row = RunRow::find(&mut *self.pool.acquire().await?, parent).await?;
+        let parent_row = RunRow::find(&mut self.pool.acquire().await?, parent).await?;
         if parent_row.is_none() {
             return Ok(None);
         }

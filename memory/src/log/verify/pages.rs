@@ -4,7 +4,7 @@ use super::super::EventSeq;
 use super::super::rows::Rows;
 use crate::blobs::{self, BlobCheck};
 use crate::{BlobId, Error, Hash, Store};
-use sqlx::Row as _;
+use sojourn_database::query;
 use std::collections::{HashMap, HashSet};
 
 /// Number of records read at once.
@@ -81,7 +81,7 @@ impl<'a> Pages<'a> {
     async fn forgotten(&self, rows: &Rows) -> Result<HashSet<i64>, Error> {
         let places: Vec<i64> = rows.iter().map(|row| row.seq.0 as i64).collect();
         let (Some(first), Some(last)) = (places.first(), places.last()) else { return Ok(HashSet::new()) };
-        let query = sqlx::query("SELECT seq FROM forgotten_records WHERE run = ? AND seq BETWEEN ? AND ?");
+        let query = query("SELECT seq FROM forgotten_records WHERE run = ? AND seq BETWEEN ? AND ?");
         let rows = query.bind(self.run).bind(first).bind(last).fetch_all(&self.store.pool).await?;
         rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
     }

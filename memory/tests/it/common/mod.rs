@@ -6,7 +6,7 @@ pub mod toy;
 use proptest::prelude::*;
 use proptest::sample::Index;
 use serde_json::Value;
-use sojourn_memory::RunId;
+use sojourn_memory::{Owner, RunId, Store};
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{Connection, Row, SqliteConnection};
 use std::path::Path;
@@ -62,4 +62,13 @@ pub fn payload() -> impl Strategy<Value = Value> {
                 .prop_map(|members| Value::Object(members.into_iter().collect())),
         ]
     })
+}
+
+/// Opens the store of a home: of its own tables, or within [`in_postgres`](sojourn_testkit::in_postgres) of those of a database that
+/// stands for it.
+pub async fn open_store(home: &Path) -> Store {
+    match sojourn_testkit::database_of(home) {
+        Some(url) => Store::connect(home, &url.parse().unwrap(), Owner::alone()).await.unwrap(),
+        None => Store::open(home).await.unwrap(),
+    }
 }

@@ -1,7 +1,7 @@
 //! Memories with numbered vectors.
 
 use super::run_id;
-use sojourn_memory::{Embedding, EventSeq, Memories, MemoryKind, NewMemory, Query, Store, Tenant};
+use sojourn_memory::{Embedding, EventSeq, Memories, MemoryKind, NewMemory, Query, Tenant};
 use std::path::{Path, PathBuf};
 
 pub const MODEL: &str = "toy";
@@ -11,7 +11,7 @@ pub fn owner() -> Tenant {
 }
 
 pub async fn open(home: &Path) -> Memories {
-    Memories::new(Store::open(home).await.unwrap())
+    Memories::new(super::open_store(home).await)
 }
 
 pub fn lesson(n: u64, text: &str) -> NewMemory {

@@ -1,6 +1,6 @@
-//! The processes of runs.
+//! The processes of runs, for whoever keeps them alive.
 
-use super::Host;
+use crate::Host;
 use sojourn_memory::{Arguments, RunId};
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
@@ -20,7 +20,7 @@ const LAST_WORDS: Duration = Duration::from_secs(2);
 const LAST_LINES: usize = 4;
 
 /// What a process is started with.
-pub(super) struct Start<'a> {
+pub(crate) struct Start<'a> {
     pub program: &'a Path,
     pub home: &'a Path,
     pub agent: &'a str,
@@ -28,12 +28,14 @@ pub(super) struct Start<'a> {
     pub run: &'a RunId,
     /// Whether the run has a log already.
     pub begun: bool,
-    /// The schedule, which the process's lines are labelled with.
+    /// What the process's lines are labelled with: the schedule, or the run.
     pub name: &'a str,
+    /// Variables besides those of this process.
+    pub variables: &'a [(&'static str, String)],
 }
 
 /// The processes, by the number of their job.
-pub(super) struct Children {
+pub(crate) struct Children {
     host: Arc<dyn Host>,
     running: BTreeMap<i64, Running>,
 }
@@ -54,7 +56,7 @@ struct Running {
 }
 
 /// A process that has ended.
-pub(super) struct Exited {
+pub(crate) struct Exited {
     pub job: i64,
     pub status: ExitStatus,
     /// Whether the daemon asked it to stop.
@@ -91,6 +93,7 @@ impl Children {
         command
             .arg("--scheduled")
             .arg(start.run.as_str())
+            .envs(start.variables.iter().map(|(name, value)| (name, value)))
             .env("SOJOURN_SUPERVISOR", std::process::id().to_string())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
@@ -119,6 +122,13 @@ impl Children {
                 // It may have ended by itself.
                 let _ = rustix::process::kill_process(id, rustix::process::Signal::TERM);
             }
+        }
+    }
+
+    /// Kills the process of a job, and forgets it.
+    pub async fn kill_one(&mut self, job: i64) {
+        if let Some(mut running) = self.running.remove(&job) {
+            let _ = running.child.kill().await;
         }
     }
 

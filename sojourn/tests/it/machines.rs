@@ -1,0 +1,187 @@
+//! Many machines: workers as separate processes with homes of their own, one server, and faults that are really caused.
+
+#![cfg(target_os = "linux")]
+
+use crate::support::place;
+use rustix::process::Signal;
+use serde_json::Value;
+use sojourn_testkit::{Place, Postgres, Running, send_signal, until};
+use std::process::Stdio;
+
+mod with_postgres {
+    use super::*;
+
+    /// A server, and the machine of the person who submits runs.
+    struct Cluster {
+        server: Postgres,
+        url: String,
+        person: Place,
+    }
+
+    impl Cluster {
+        /// `None`, said loudly, on a machine without `PostgreSQL`.
+        fn start() -> Option<Self> {
+            let server = Postgres::start()?;
+            let url = server.database("agents");
+            let person = place();
+            person.write_agent("environment = \"crafter\"", "");
+            Some(Self { server, url, person })
+        }
+
+        fn run(&self, args: &[&str]) -> Value {
+            self.person.json(&[args, &["--store", &self.url]].concat())
+        }
+
+        fn submit(&self, steps: &str, options: &[&str]) -> String {
+            let args = [&["run", "agent.toml", "--queue", "--steps", steps], options].concat();
+            self.run(&args)["run"].as_str().unwrap().to_owned()
+        }
+
+        fn queue(&self) -> Vec<Value> {
+            self.run(&["queue", "list"]).as_array().unwrap().clone()
+        }
+
+        fn states(&self) -> Vec<String> {
+            self.queue().iter().map(|run| run["state"].as_str().unwrap().to_owned()).collect()
+        }
+
+        /// Records of all runs.
+        fn records(&self) -> u64 {
+            self.server.sql("agents", "SELECT count(*) FROM sojourn.records").parse().unwrap()
+        }
+    }
+
+    /// A machine with a worker, and what the worker says in `worker.log`.
+    struct Machine {
+        place: Place,
+        worker: Running,
+    }
+
+    impl Machine {
+        fn start(cluster: &Cluster, options: &[&str]) -> Self {
+            let place = place();
+            let log = std::fs::File::create(place.path().join("worker.log")).unwrap();
+            let args = [&["worker", "--store", &cluster.url], options].concat();
+            let mut command = place.command(&args);
+            let worker = Running::start(command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log));
+            let machine = Self { place, worker };
+            until("the worker listens", || machine.said().contains("waits for runs"));
+            machine
+        }
+
+        fn said(&self) -> String {
+            std::fs::read_to_string(self.place.path().join("worker.log")).unwrap()
+        }
+
+        /// Stops or continues the worker and all that it started, as a machine that sleeps.
+        fn signal(&self, signal: Signal) {
+            let of_it = std::process::Command::new("pgrep")
+                .args(["-P", &self.worker.id().to_string()])
+                .output()
+                .unwrap();
+            let children = String::from_utf8_lossy(&of_it.stdout).into_owned();
+            send_signal(self.worker.id(), signal);
+            for child in children.split_whitespace() {
+                send_signal(child.parse().unwrap(), signal);
+            }
+        }
+    }
+
+    /// Every run has ended as it would have, nothing is lost or doubled, and every chain of hashes verifies.
+    fn assert_whole(cluster: &Cluster, runs: &[String]) {
+        for run in runs {
+            let verdict = cluster.run(&["replay", run, "--verify"]);
+            assert_eq!(verdict["matched"], true, "{verdict}");
+            let verified = cluster.run(&["log", "verify", run]);
+            assert!(!verified.to_string().contains("fault\":{"), "{verified}");
+        }
+        let gaps = "SELECT count(*) FROM sojourn.runs r WHERE last_seq != (SELECT count(*) FROM sojourn.records WHERE run = r.no)";
+        assert_eq!(
+            cluster.server.sql("agents", gaps),
+            "0",
+            "the records of each run are numbered without a gap"
+        );
+        assert_eq!(cluster.run(&["runs"]).as_array().unwrap().len(), runs.len());
+    }
+
+    #[test]
+    fn a_run_is_carried_out_shown_replayed_and_forked_over_the_address_of_a_store() {
+        let Some(cluster) = Cluster::start() else { return };
+        let ran = cluster.run(&["run", "agent.toml", "--steps", "120"]);
+        let run = ran["run"].as_str().unwrap();
+        assert_whole(&cluster, &[run.to_owned()]);
+        let records = cluster.run(&["runs"])[0]["records"].as_u64().unwrap();
+        assert!(records > 20, "{records}");
+        let fork = cluster.run(&["fork", run, "--at", "20", "--no-run"]);
+        assert_whole(&cluster, &[run.to_owned(), fork["run"].as_str().unwrap().to_owned()]);
+        cluster.run(&["skills", "list"]);
+        cluster.run(&["memory", "stats"]);
+        // The home's own tables have none of it.
+        assert_eq!(cluster.person.json(&["runs"]).as_array().unwrap().len(), 0);
+        // What does not work over an address says so before it does anything.
+        let refused = cluster.person.run(&["up", "--store", &cluster.url]);
+        assert!(
+            refused.code == 2 && refused.stderr.contains("`sojourn up` does not work with the store"),
+            "{refused}"
+        );
+        let refused = cluster.person.run(&["worker"]);
+        assert!(refused.code == 2 && refused.stderr.contains("needs a store"), "{refused}");
+    }
+
+    #[test]
+    fn labels_decide_which_worker_gets_a_run_and_a_cancelled_run_stops() {
+        let Some(cluster) = Cluster::start() else { return };
+        let special = cluster.submit("60", &["--labels", "gpu"]);
+        let plain = cluster.submit("60", &[]);
+        let _one = Machine::start(&cluster, &[]);
+        until("the run that needs nothing is finished", || cluster.states() == ["queued", "finished"]);
+        let _other = Machine::start(&cluster, &["--labels", "web,gpu"]);
+        until("the other run is finished too", || cluster.states() == ["finished", "finished"]);
+        let endless = cluster.submit("1000000", &[]);
+        until("it is under way", || {
+            cluster.states()[2] == "running" && cluster.run(&["ps"])["runs"].get(0).is_some()
+        });
+        cluster.run(&["queue", "cancel", &endless]);
+        until("nothing is under way", || cluster.run(&["ps"])["runs"].get(0).is_none());
+        let ended = [special, plain];
+        for run in &ended {
+            assert_eq!(cluster.run(&["replay", run, "--verify"])["matched"], true);
+        }
+    }
+
+    #[test]
+    fn workers_that_are_killed_or_stopped_and_a_server_that_restarts_lose_and_double_nothing() {
+        let Some(mut cluster) = Cluster::start() else { return };
+        let runs: Vec<String> =
+            (0..6).map(|seed| cluster.submit("700", &["--seed", &seed.to_string()])).collect();
+        let mut machines: Vec<Machine> = (0..3).map(|_| Machine::start(&cluster, &["--runs", "2"])).collect();
+        let further = |cluster: &Cluster, what: &str| {
+            let before = cluster.records();
+            until(what, || {
+                cluster.records() > before + 60 || cluster.states().iter().all(|state| state == "finished")
+            });
+        };
+        further(&cluster, "the runs are under way");
+        // A machine sleeps for longer than its claims last, and wakes when others have its runs.
+        machines[0].signal(Signal::STOP);
+        // Another one is gone, without a word.
+        machines.remove(1);
+        further(&cluster, "the others go on");
+        cluster.server.restart();
+        until("no claim of the machine that sleeps is left", || {
+            let left = "SELECT count(*) FROM sojourn.queue WHERE ended_ms IS NULL AND leased_until < now()";
+            cluster.server.sql("agents", left) == "0"
+        });
+        machines.push(Machine::start(&cluster, &["--runs", "2"]));
+        further(&cluster, "the new machine helps");
+        machines[0].signal(Signal::CONT);
+        until("every run is finished", || cluster.states().iter().all(|state| state == "finished"));
+        assert_whole(&cluster, &runs);
+        let claims: u64 = cluster.queue().iter().map(|run| run["claims"].as_u64().unwrap()).sum();
+        assert!(claims > runs.len() as u64, "some runs were taken over: {claims}");
+        for mut machine in machines {
+            send_signal(machine.worker.id(), Signal::TERM);
+            assert_eq!(machine.worker.wait().unwrap().code(), Some(0), "{}", machine.said());
+        }
+    }
+}
