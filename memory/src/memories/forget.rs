@@ -9,6 +9,7 @@ use super::tables::{delete, find};
 use super::{Memory, MemoryId, Tenant};
 use crate::{Error, Store, compression, unattended};
 use serde::Serialize;
+use serde_json::Value;
 use sojourn_database::{Access, Connection, Row, Stored, query};
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -23,6 +24,8 @@ const MIN_NEEDLE_BYTES: usize = 12;
 const MAX_NEEDLE_BYTES: usize = 120;
 /// Number of the last bytes of a picture that are searched for.
 const MEDIA_NEEDLE_BYTES: usize = 48;
+/// The kind of the record that begins a run.
+const STARTED: &str = "started";
 /// Number of rows read at once.
 const PAGE: i64 = 512;
 
@@ -161,7 +164,7 @@ fn spellings(text: &str) -> Vec<Vec<u8>> {
     }
     let mut needles = vec![text.to_owned()];
     for depth in 0..2 {
-        let quoted = serde_json::Value::from(needles[depth].as_str()).to_string();
+        let quoted = Value::from(needles[depth].as_str()).to_string();
         needles.push(quoted[1..quoted.len() - 1].to_owned());
     }
     needles.dedup();
@@ -170,6 +173,32 @@ fn spellings(text: &str) -> Vec<Vec<u8>> {
 
 fn holds(haystack: &[u8], needles: &[Vec<u8>]) -> bool {
     needles.iter().any(|needle| find_bytes(haystack, needle))
+}
+
+/// Whether a text in stored content holds one of the needles. Of JSON the texts are searched as they read, never the notation: a
+/// memory that reads like a part of a record must not empty every record. Names of fields count where the needle has a space,
+/// which no name of the log's own has.
+fn quotes(content: &[u8], needles: &[Vec<u8>]) -> bool {
+    if !holds(content, needles) {
+        return false;
+    }
+    let Ok(value) = serde_json::from_slice::<Value>(content) else { return true };
+    let spaced: Vec<Vec<u8>> = needles.iter().filter(|needle| needle.contains(&b' ')).cloned().collect();
+    let mut open = vec![&value];
+    while let Some(value) = open.pop() {
+        match value {
+            Value::String(text) if holds(text.as_bytes(), needles) => return true,
+            Value::Array(items) => open.extend(items),
+            Value::Object(fields) => {
+                if fields.keys().any(|name| holds(name.as_bytes(), &spaced)) {
+                    return true;
+                }
+                open.extend(fields.values());
+            }
+            _ => {}
+        }
+    }
+    false
 }
 
 fn find_bytes(haystack: &[u8], needle: &[u8]) -> bool {
@@ -205,7 +234,7 @@ async fn forget_records(
     loop {
         let rows = page(
             connection,
-            "SELECT place, records.run, seq, runs.id, payload, blobs FROM records \
+            "SELECT place, records.run, seq, runs.id, payload, blobs, records.kind FROM records \
              JOIN runs ON runs.no = records.run WHERE place > ? ORDER BY place LIMIT ?",
             after,
         )
@@ -224,7 +253,9 @@ async fn forget_records(
                 .is_some_and(|run| row.try_get(3).is_ok_and(|id: &str| id == run.as_str()))
                 && memory.seq.0 == seq as u64
                 && holds(&payload, &[memory.text.trim().as_bytes().to_vec()]);
-            if !own && !holds(&payload, needles) {
+            // Without its first record a run can be neither replayed nor resumed; what stands in it is told as residue.
+            let begins = row.try_get::<&str, _>(6)? == STARTED;
+            if !own && (begins || !quotes(&payload, needles)) {
                 continue;
             }
             let (own_blobs, _) = row.try_get::<Option<&[u8]>, _>(5)?.unwrap_or_default().as_chunks::<32>();
@@ -274,7 +305,19 @@ async fn page(connection: &mut Connection<'_>, sql: &'static str, after: i64) ->
     Ok(query(sql).bind(after).bind(PAGE).fetch_all(connection).await?)
 }
 
+/// The blobs that first records of runs refer to: see [`forget_records`].
+async fn blobs_of_first_records(connection: &mut Connection<'_>) -> Result<BTreeSet<Vec<u8>>, Error> {
+    let rows = query("SELECT blobs FROM records WHERE kind = ? AND blobs IS NOT NULL").bind(STARTED);
+    let mut found = BTreeSet::new();
+    for row in &rows.fetch_all(connection).await? {
+        let (ids, _) = row.try_get::<&[u8], _>(0)?.as_chunks::<32>();
+        found.extend(ids.iter().map(|id| id.to_vec()));
+    }
+    Ok(found)
+}
+
 async fn forget_blobs(connection: &mut Connection<'_>, needles: &[Vec<u8>]) -> Result<u64, Error> {
+    let begins = blobs_of_first_records(connection).await?;
     let mut forgotten = 0;
     let mut after = 0_i64;
     loop {
@@ -283,8 +326,12 @@ async fn forget_blobs(connection: &mut Connection<'_>, needles: &[Vec<u8>]) -> R
         let Some(last) = rows.last() else { return Ok(forgotten) };
         after = last.try_get(0)?;
         for row in &rows {
-            if holds(&decompressed(row.try_get(3)?, row.try_get::<i64, _>(2)? == 1), needles) {
-                forget_blob(connection, row.try_get(1)?).await?;
+            let id: &[u8] = row.try_get(1)?;
+            if begins.contains(id) {
+                continue;
+            }
+            if quotes(&decompressed(row.try_get(3)?, row.try_get::<i64, _>(2)? == 1), needles) {
+                forget_blob(connection, id).await?;
                 forgotten += 1;
             }
         }
@@ -359,6 +406,20 @@ fn file_holds(path: &Path, needles: &[Vec<u8>]) -> std::io::Result<bool> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_memory_that_reads_like_the_notation_is_found_in_texts_only() {
+        let needles = needles("Go east when you see water: \"log_version\":");
+        let record = serde_json::json!({"log_version": 1, "about": "a survival game"}).to_string();
+        assert!(holds(record.as_bytes(), &needles) && !quotes(record.as_bytes(), &needles));
+        let quoting = serde_json::json!({"lesson": "it said \"log_version\": 1"}).to_string();
+        assert!(quotes(quoting.as_bytes(), &needles));
+        let within = serde_json::json!({"reply": quoting}).to_string();
+        assert!(quotes(within.as_bytes(), &needles), "JSON within JSON");
+        let named = super::needles("the door code");
+        assert!(quotes(serde_json::json!({"the door code": 1}).to_string().as_bytes(), &named));
+        assert!(!quotes(br#"{"deterministic": true}"#, &super::needles("deterministic")));
+    }
 
     #[test]
     fn text_is_found_in_every_spelling_and_across_chunks() {
