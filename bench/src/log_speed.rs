@@ -230,7 +230,7 @@ async fn live_run(
         Models { controller: Arc::new(controller), embedder: None, vectors: Vectors::default(), tools: None };
     let watch = Watch::unguarded(Arc::new(Silent), Cancel::new());
     let world = context.home.environments().open(&info.environment).await?;
-    let session = context.begin(world, plan, &models, watch).await?;
+    let session = Box::pin(context.begin(world, plan, &models, watch)).await?;
     let run = session.run.clone();
     let begun = Instant::now();
     session.driver.run(session.started_ms).await?;

@@ -14,15 +14,15 @@ pub enum Connection<'c> {
     Postgres(Link<'c, Postgres>),
 }
 
-/// How a connection is held.
+/// How a connection is held. Boxed, because futures that hold one would be large.
 #[derive(Debug)]
 pub enum Link<'c, DB: Database> {
     /// By its only owner.
-    Own(DB::Connection),
+    Own(Box<DB::Connection>),
     /// Until it is given back.
-    Pooled(PoolConnection<DB>),
+    Pooled(Box<PoolConnection<DB>>),
     /// Within a transaction.
-    Within(sqlx::Transaction<'c, DB>),
+    Within(Box<sqlx::Transaction<'c, DB>>),
 }
 
 /// Who else may write while a transaction does.
@@ -51,14 +51,14 @@ impl Connection<'_> {
 
     /// Begins a transaction that writes.
     pub async fn begin(&mut self, access: Access) -> Result<Transaction<'_>, Error> {
-        Ok(Transaction(match self {
+        Ok(match self {
             Self::Sqlite(link) => {
-                Connection::Sqlite(Link::Within(Box::pin(link.get().begin_with("BEGIN IMMEDIATE")).await?))
+                Transaction::sqlite(Box::pin(link.get().begin_with("BEGIN IMMEDIATE")).await?)
             }
-            Self::Postgres(link) => Connection::Postgres(Link::Within(
-                Box::pin(link.get().begin_with(postgres::begin(access))).await?,
-            )),
-        }))
+            Self::Postgres(link) => {
+                Transaction::postgres(Box::pin(link.get().begin_with(postgres::begin(access))).await?)
+            }
+        })
     }
 
     /// Runs a script of several statements without parameters.
@@ -91,11 +91,11 @@ impl<DB: Database> Link<'_, DB> {
 
 impl<'c> Transaction<'c> {
     pub(crate) fn sqlite(transaction: sqlx::Transaction<'c, Sqlite>) -> Self {
-        Self(Connection::Sqlite(Link::Within(transaction)))
+        Self(Connection::Sqlite(Link::Within(Box::new(transaction))))
     }
 
     pub(crate) fn postgres(transaction: sqlx::Transaction<'c, Postgres>) -> Self {
-        Self(Connection::Postgres(Link::Within(transaction)))
+        Self(Connection::Postgres(Link::Within(Box::new(transaction))))
     }
 
     /// Makes its changes durable.
@@ -136,12 +136,12 @@ impl DerefMut for Transaction<'_> {
 
 impl From<SqliteConnection> for Connection<'_> {
     fn from(connection: SqliteConnection) -> Self {
-        Self::Sqlite(Link::Own(connection))
+        Self::Sqlite(Link::Own(Box::new(connection)))
     }
 }
 
 impl From<PgConnection> for Connection<'_> {
     fn from(connection: PgConnection) -> Self {
-        Self::Postgres(Link::Own(connection))
+        Self::Postgres(Link::Own(Box::new(connection)))
     }
 }

@@ -42,8 +42,10 @@ impl Pool {
     /// A connection, as soon as one is free.
     pub async fn acquire(&self) -> Result<Connection<'static>, Error> {
         Ok(match self {
-            Self::Sqlite(pool) => Connection::Sqlite(Link::Pooled(Box::pin(pool.acquire()).await?)),
-            Self::Postgres(pool) => Connection::Postgres(Link::Pooled(Box::pin(pool.acquire()).await?)),
+            Self::Sqlite(pool) => Connection::Sqlite(Link::Pooled(Box::new(Box::pin(pool.acquire()).await?))),
+            Self::Postgres(pool) => {
+                Connection::Postgres(Link::Pooled(Box::new(Box::pin(pool.acquire()).await?)))
+            }
         })
     }
 

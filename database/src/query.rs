@@ -4,6 +4,7 @@ use crate::postgres::numbered;
 use crate::value::{Bind, Value};
 use crate::{Connection, Pool, Row, Transaction, text};
 use futures_util::TryStreamExt as _;
+use futures_util::future::BoxFuture;
 use sqlx::postgres::PgArguments;
 use sqlx::sqlite::SqliteArguments;
 use sqlx::{Error, Postgres, SqlSafeStr, SqlStr, Sqlite};
@@ -53,50 +54,69 @@ impl<'q> Query<'q> {
     }
 
     /// Runs the statement.
-    pub async fn execute<'e, 'c: 'e>(self, on: impl Into<On<'e, 'c>>) -> Result<Done, Error> {
-        let mut pooled = None;
-        let rows = match open(on.into(), &mut pooled).await? {
-            Connection::Sqlite(link) => Box::pin(self.sqlite().execute(link.get())).await?.rows_affected(),
-            Connection::Postgres(link) => {
-                Box::pin(self.postgres().execute(link.get())).await?.rows_affected()
-            }
-        };
-        Ok(Done { rows })
+    pub fn execute<'e, 'c: 'e>(self, on: impl Into<On<'e, 'c>>) -> BoxFuture<'e, Result<Done, Error>>
+    where
+        'q: 'e,
+    {
+        let on = on.into();
+        Box::pin(async move {
+            let mut pooled = None;
+            let rows = match open(on, &mut pooled).await? {
+                Connection::Sqlite(link) => self.sqlite().execute(link.get()).await?.rows_affected(),
+                Connection::Postgres(link) => self.postgres().execute(link.get()).await?.rows_affected(),
+            };
+            Ok(Done { rows })
+        })
     }
 
     /// The first row.
     ///
     /// # Errors
     /// [`Error::RowNotFound`] where there is none.
-    pub async fn fetch_one<'e, 'c: 'e>(self, on: impl Into<On<'e, 'c>>) -> Result<Row, Error> {
-        self.fetch_optional(on).await?.ok_or(Error::RowNotFound)
+    pub fn fetch_one<'e, 'c: 'e>(self, on: impl Into<On<'e, 'c>>) -> BoxFuture<'e, Result<Row, Error>>
+    where
+        'q: 'e,
+    {
+        let row = self.fetch_optional(on);
+        Box::pin(async move { row.await?.ok_or(Error::RowNotFound) })
     }
 
     /// The first row, if there is one.
-    pub async fn fetch_optional<'e, 'c: 'e>(self, on: impl Into<On<'e, 'c>>) -> Result<Option<Row>, Error> {
-        let mut pooled = None;
-        Ok(match open(on.into(), &mut pooled).await? {
-            Connection::Sqlite(link) => {
-                Box::pin(self.sqlite().fetch_optional(link.get())).await?.map(Row::Sqlite)
-            }
-            Connection::Postgres(link) => {
-                Box::pin(self.postgres().fetch_optional(link.get())).await?.map(Row::Postgres)
-            }
+    pub fn fetch_optional<'e, 'c: 'e>(
+        self,
+        on: impl Into<On<'e, 'c>>,
+    ) -> BoxFuture<'e, Result<Option<Row>, Error>>
+    where
+        'q: 'e,
+    {
+        let on = on.into();
+        Box::pin(async move {
+            let mut pooled = None;
+            Ok(match open(on, &mut pooled).await? {
+                Connection::Sqlite(link) => self.sqlite().fetch_optional(link.get()).await?.map(Row::Sqlite),
+                Connection::Postgres(link) => {
+                    self.postgres().fetch_optional(link.get()).await?.map(Row::Postgres)
+                }
+            })
         })
     }
 
     /// All rows.
-    pub async fn fetch_all<'e, 'c: 'e>(self, on: impl Into<On<'e, 'c>>) -> Result<Vec<Row>, Error> {
-        let mut pooled = None;
-        Ok(match open(on.into(), &mut pooled).await? {
-            Connection::Sqlite(link) => {
-                Box::pin(self.sqlite().fetch_all(link.get())).await?.into_iter().map(Row::Sqlite).collect()
-            }
-            Connection::Postgres(link) => Box::pin(self.postgres().fetch_all(link.get()))
-                .await?
-                .into_iter()
-                .map(Row::Postgres)
-                .collect(),
+    pub fn fetch_all<'e, 'c: 'e>(self, on: impl Into<On<'e, 'c>>) -> BoxFuture<'e, Result<Vec<Row>, Error>>
+    where
+        'q: 'e,
+    {
+        let on = on.into();
+        Box::pin(async move {
+            let mut pooled = None;
+            Ok(match open(on, &mut pooled).await? {
+                Connection::Sqlite(link) => {
+                    self.sqlite().fetch_all(link.get()).await?.into_iter().map(Row::Sqlite).collect()
+                }
+                Connection::Postgres(link) => {
+                    self.postgres().fetch_all(link.get()).await?.into_iter().map(Row::Postgres).collect()
+                }
+            })
         })
     }
 

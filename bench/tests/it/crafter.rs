@@ -47,7 +47,7 @@ async fn learn(place: &Place) -> Home {
         run: None,
     };
     let watch = Watch::unguarded(Arc::new(Silent), Cancel::new());
-    let session = context.begin(world, plan, &models, watch).await.unwrap();
+    let session = Box::pin(context.begin(world, plan, &models, watch)).await.unwrap();
     session.driver.run(session.started_ms).await.unwrap();
     home
 }

@@ -243,7 +243,7 @@ async fn carry_out(home: Home, args: &Run, run: Option<RunId>) -> Result<ExitCod
     let watch = Watch { observer, cancel, redactor: redactor.clone(), by: args.by.clone(), requests };
     let store = context.store.clone();
     let session = if let Some(info) = &resumed {
-        context.resume(info, environment, more(args)?, &policy, &models, watch).await?
+        Box::pin(context.resume(info, environment, more(args)?, &policy, &models, watch)).await?
     } else {
         let library = context.home.library().await?;
         let scout = Scout {
@@ -265,7 +265,7 @@ async fn carry_out(home: Home, args: &Run, run: Option<RunId>) -> Result<ExitCod
         agent.check_tasks(environment.spec())?;
         let library = LibraryHandle::OnDisk(Box::new(library));
         let plan = Plan { config: agent.run.clone(), reflexes, library, title: None, run: Some(run) };
-        context.begin(environment, plan, &models, watch).await?
+        Box::pin(context.begin(environment, plan, &models, watch)).await?
     };
     let Session { run, started, driver, started_ms } = session;
     let achievements = started.environment.tasks.iter().filter(|task| task.achievement).count();

@@ -186,7 +186,7 @@ impl Subject {
         };
         let watch =
             Watch { redactor: self.redactor.clone(), ..Watch::unguarded(observer, self.cancel.clone()) };
-        let session = self.context.begin(environment, plan, &self.models, watch).await?;
+        let session = Box::pin(self.context.begin(environment, plan, &self.models, watch)).await?;
         let Session { driver, started_ms, .. } = session;
         Ok(driver.run(started_ms).await?)
     }

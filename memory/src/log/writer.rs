@@ -9,6 +9,7 @@ use crate::canonical::stored_json;
 use crate::{BlobId, Error, Hash, Store, blobs, compression};
 use serde_json::Value;
 use sojourn_database::{Access, Connection, query};
+use sqlx::AssertSqlSafe;
 use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -248,10 +249,8 @@ impl Writer {
         for (id, content) in &self.blobs {
             blobs::insert(&mut transaction, id, content).await?;
         }
-        for record in &self.queue {
-            record.insert(&mut transaction, self.no).await?;
-        }
         if let Some(last) = self.queue.last() {
+            insert(&mut transaction, self.no, &self.queue).await?;
             query("UPDATE runs SET last_seq = ?, last_at_ms = ?, head = ? WHERE no = ?")
                 .bind(last.seq.0 as i64)
                 .bind(last.at_ms)
@@ -313,21 +312,28 @@ impl Queued {
     }
 
     pub(super) async fn insert(&self, connection: &mut Connection<'_>, run: i64) -> Result<(), Error> {
-        let query = query(
-            "INSERT INTO records (run, seq, v, at_ms, kind, blobs, hash, payload) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-        )
-        .bind(run)
-        .bind(self.seq.0 as i64)
-        .bind(VERSION)
-        .bind(self.at_ms)
-        .bind(&self.kind)
-        .bind(self.blobs.as_deref())
-        .bind(self.hash.as_bytes().as_slice());
-        let query = match &self.payload {
+        insert(connection, run, std::slice::from_ref(self)).await
+    }
+}
+
+/// Inserts records with one statement: a server is asked once, not once for each.
+async fn insert(connection: &mut Connection<'_>, run: i64, records: &[Queued]) -> Result<(), Error> {
+    let rows = vec!["(?, ?, ?, ?, ?, ?, ?, ?)"; records.len()].join(", ");
+    let sql = format!("INSERT INTO records (run, seq, v, at_ms, kind, blobs, hash, payload) VALUES {rows}");
+    let query = records.iter().fold(query(AssertSqlSafe(sql)), |query, record| {
+        let query = query
+            .bind(run)
+            .bind(record.seq.0 as i64)
+            .bind(VERSION)
+            .bind(record.at_ms)
+            .bind(&record.kind)
+            .bind(record.blobs.as_deref())
+            .bind(record.hash.as_bytes().as_slice());
+        match &record.payload {
             Stored::Text(text) => query.bind(sojourn_database::Stored(text)),
             Stored::Compressed(bytes) => query.bind(bytes),
-        };
-        query.execute(connection).await?;
-        Ok(())
-    }
+        }
+    });
+    query.execute(connection).await?;
+    Ok(())
 }

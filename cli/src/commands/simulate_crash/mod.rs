@@ -33,7 +33,7 @@ struct Kill {
 /// Replays a run in a temporary home, kills its process at records, resumes it, and compares the results.
 pub async fn simulate_crash(home: Home, args: SimulateCrash) -> Result<ExitCode> {
     if let Some(scratch) = &args.worker_home {
-        return worker::work(&home, &args, scratch).await;
+        return Box::pin(worker::work(&home, &args, scratch)).await;
     }
     let original = RunContext::open(home.clone(), home.store().await?).await?;
     let info = logbook::find_run(&original.store, &args.run).await?;
