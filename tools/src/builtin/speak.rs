@@ -263,7 +263,7 @@ mod tests {
         assert_eq!(finished(b"RIFF\0\0\0\0WAVEdata\0\0\0\0".to_vec()), None);
         assert_eq!(finished(b"RIFF\0\0\0\0WAVEfmt \xff\xff\xff\xff".to_vec()), None);
         let wav = finished(b"RIFF\0\0\0\0WAVEdata\xff\xff\xff\xff12".to_vec()).unwrap();
-        assert_eq!(wav, b"RIFF\x0e\0\0\0WAVEdata\x02\0\0\012");
+        assert_eq!(wav, b"RIFF\x0e\0\0\0WAVEdata\x02\0\0\x0012");
         assert_eq!(described(&wav, "", "x").mime, "audio/wav");
     }
 }

@@ -507,7 +507,8 @@ mod tests {
                 images,
                 provenance,
             };
-            lines.push_str(&format!("{}\n", output::to_json_line(&told).unwrap()));
+            lines.push_str(&output::to_json_line(&told).unwrap());
+            lines.push('\n');
         }
         std::fs::write(place.path().join("sft.jsonl"), lines).unwrap();
         let program = "import datasets, json\n\
