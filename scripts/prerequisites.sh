@@ -48,3 +48,11 @@ if ! command -v cargo >/dev/null 2>&1; then
     echo "hint: install Rust from https://rustup.rs" >&2
     exit 1
 fi
+
+# Speech is optional: without the program, `speak` says what is missing.
+if ! command -v espeak-ng >/dev/null 2>&1 && command -v apt-get >/dev/null 2>&1 && [ "$(id -u)" = 0 ]; then
+    echo "installing: espeak-ng" >&2
+    if ! DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends espeak-ng >/dev/null; then
+        echo "note: espeak-ng cannot be installed; \`sojourn speak\` needs it" >&2
+    fi
+fi

@@ -21,6 +21,8 @@ mod eyes;
 mod full_screen;
 mod goals;
 pub mod home;
+#[cfg(feature = "perception")]
+mod images;
 mod input;
 mod lazy_controller;
 pub mod logbook;

@@ -16,6 +16,7 @@ use sojourn_controller::prefix_cache::{self, Cleared};
 use sojourn_controller::{
     Controller, ControllerError, Embedder, ModelInfo, OpenAiController, ServedController,
 };
+use sojourn_tools::builtin::DescriberSettings;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -40,6 +41,9 @@ pub fn default_name(models: &Models, kind: ModelKind) -> Result<String> {
 
 /// Longest side of the pictures that a model is shown, in pixels, where the agent file gives none.
 const PICTURE_SIDE: u32 = 1024;
+/// Context of a model that describes pictures, in tokens, where the agent file gives none.
+#[cfg(feature = "llama")]
+const DESCRIBER_CONTEXT: u32 = 4096;
 
 /// When a model that runs in this process is loaded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -116,9 +120,47 @@ async fn own_controller(
                 Some(draft) => Some(find(models, &agent.resolve_model(draft), pull).await?),
                 None => None,
             };
-            llama(&name, path, draft, agent, loading).await
+            let mmproj = match &settings.mmproj {
+                Some(mmproj) => Some(projector(models, &agent.resolve_model(mmproj))?),
+                None => None,
+            };
+            llama(&name, path, Files { draft, mmproj }, agent, loading).await
         }
     }
+}
+
+/// Files beside that of a model.
+#[derive(Debug, Default)]
+#[cfg_attr(not(feature = "llama"), allow(dead_code, reason = "nothing reads them"))]
+struct Files {
+    /// The draft model.
+    draft: Option<PathBuf>,
+    /// The projector of pictures.
+    mmproj: Option<PathBuf>,
+}
+
+/// The path of a projector of pictures.
+///
+/// # Errors
+/// When there is no such file, or this program cannot decode pictures.
+fn projector(models: &Models, mmproj: &str) -> Result<PathBuf> {
+    #[cfg(not(feature = "perception"))]
+    return Err({
+        let _ = models;
+        eyes::absent(format!("{mmproj}: ")).into()
+    });
+    #[cfg(feature = "perception")]
+    path(models, mmproj)
+}
+
+/// A language model that sees, loaded when it is asked for the first time; its files are looked at at once.
+///
+/// # Errors
+/// When the model or its projector is not on this machine, or is no such file.
+pub fn seeing(settings: &DescriberSettings) -> Result<Arc<dyn Controller>> {
+    let models = open()?;
+    let model = path(&models, &settings.model)?;
+    seeing_llama(model, projector(&models, &settings.mmproj)?, settings)
 }
 
 /// Whether a model is known but not on this machine.
@@ -261,7 +303,7 @@ fn show(bar: &ProgressBar, progress: Progress) {
 async fn llama(
     name: &str,
     path: PathBuf,
-    draft: Option<PathBuf>,
+    files: Files,
     agent: &AgentFile,
     loading: Loading,
 ) -> Result<Arc<dyn Controller>> {
@@ -274,28 +316,64 @@ async fn llama(
         prefill_threads: settings.prefill_threads,
         max_candidates: defaults.max_candidates.max(agent.run.actor.candidates),
         speculate: settings.speculate,
-        draft_model: draft,
+        draft_model: files.draft,
         gpu_layers: settings.gpu_layers,
         lora: settings.lora.clone(),
+        mmproj: files.mmproj,
+        picture_side: settings.picture_side.unwrap_or(PICTURE_SIDE),
         host_cache_mib: settings.host_cache_mib.unwrap_or(defaults.host_cache_mib),
         prefix_cache: settings.prefix_cache.then(prefixes_directory).flatten(),
     };
     let loads = format!("loading the model `{name}`");
     if loading == Loading::Now {
         let _waiting = Waiting::on(&loads);
-        return Ok(Arc::new(LlamaController::open(path, options).await?));
+        return Ok(Arc::new(LlamaController::open(path, options).await?.with_lens(eyes::lens())));
     }
+    lazy_llama(path, options, loads)
+}
+
+/// A model that is loaded when it is asked for the first time, with what is `loads` said meanwhile.
+#[cfg(feature = "llama")]
+fn lazy_llama(
+    path: PathBuf,
+    options: sojourn_controller::llama::LlamaOptions,
+    loads: String,
+) -> Result<Arc<dyn Controller>> {
+    use sojourn_controller::llama::LlamaController;
     let model = LlamaController::describe(&path, &options)?;
     let load = move || {
         let (path, options, loads) = (path.clone(), options.clone(), loads.clone());
         async move {
             let _waiting = Waiting::beside_progress(&loads);
-            let controller: Arc<dyn Controller> = Arc::new(LlamaController::open(path, options).await?);
+            let opened = LlamaController::open(path, options).await?;
+            let controller: Arc<dyn Controller> = Arc::new(opened.with_lens(eyes::lens()));
             Ok(controller)
         }
         .boxed()
     };
     Ok(Arc::new(LazyController::new(model, Box::new(load))))
+}
+
+#[cfg(feature = "llama")]
+fn seeing_llama(
+    model: PathBuf,
+    mmproj: PathBuf,
+    settings: &DescriberSettings,
+) -> Result<Arc<dyn Controller>> {
+    use sojourn_controller::llama::LlamaOptions;
+    let options = LlamaOptions {
+        context_tokens: settings.context_tokens.unwrap_or(DESCRIBER_CONTEXT),
+        max_candidates: 1,
+        mmproj: Some(mmproj),
+        picture_side: PICTURE_SIDE,
+        ..LlamaOptions::default()
+    };
+    lazy_llama(model, options, format!("loading the model `{}`", settings.model))
+}
+
+#[cfg(not(feature = "llama"))]
+fn seeing_llama(_: PathBuf, _: PathBuf, _: &DescriberSettings) -> Result<Arc<dyn Controller>> {
+    Err(without_llama("leave `describer` out of the agent file"))
 }
 
 /// Opens the model at `path` for several runs.
@@ -311,6 +389,7 @@ pub async fn served(
     use sojourn_controller::llama::{LlamaController, LlamaOptions};
     let options = LlamaOptions {
         draft_model: draft,
+        mmproj: args.mmproj.as_deref().map(|mmproj| projector(&open()?, mmproj)).transpose()?,
         context_tokens: args.context_tokens,
         threads: args.threads,
         prefill_threads: args.threads,
@@ -319,7 +398,7 @@ pub async fn served(
         prefix_cache: prefixes_directory(),
         ..LlamaOptions::default()
     };
-    Ok(Arc::new(LlamaController::open(path, options).await?))
+    Ok(Arc::new(LlamaController::open(path, options).await?.with_lens(eyes::lens())))
 }
 
 /// The directory of evaluated prompt prefixes, beside the models: both are caches.
@@ -351,7 +430,7 @@ async fn llama_embedder(path: &Path) -> Result<Arc<dyn Embedder>> {
 async fn llama(
     _name: &str,
     _path: PathBuf,
-    _draft: Option<PathBuf>,
+    _files: Files,
     _agent: &AgentFile,
     _loading: Loading,
 ) -> Result<Arc<dyn Controller>> {

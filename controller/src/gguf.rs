@@ -22,6 +22,8 @@ const DEFAULT_ALIGNMENT: u64 = 32;
 pub struct Header {
     /// Scalar and string entries by key. Arrays are skipped.
     pub entries: BTreeMap<String, Entry>,
+    /// Dimensions of each tensor by its name, the innermost first.
+    pub tensors: BTreeMap<String, Vec<u64>>,
     /// Number of weights in all tensors.
     pub parameters: u64,
     /// Length that the file must have, in bytes.
@@ -170,11 +172,13 @@ impl<R: Read> Reader<R> {
                 entries.insert(key, entry);
             }
         }
-        let mut header = Header { entries, parameters: 0, file_bytes: 0 };
+        let mut header = Header { entries, tensors: BTreeMap::new(), parameters: 0, file_bytes: 0 };
         let mut data_bytes = 0;
         for _ in 0..tensors {
-            let (weights, end) = self.tensor()?;
+            let (name, shape, end) = self.tensor()?;
+            let weights = shape.iter().fold(1_u64, |weights, side| weights.saturating_mul(*side));
             header.parameters = header.parameters.saturating_add(weights);
+            header.tensors.insert(name, shape);
             data_bytes = data_bytes.max(end);
         }
         let alignment = header.integer("general.alignment").unwrap_or(DEFAULT_ALIGNMENT);
@@ -188,24 +192,25 @@ impl<R: Read> Reader<R> {
         Ok(header)
     }
 
-    /// Returns a tensor's number of weights, and the end of its data in the data section.
-    fn tensor(&mut self) -> Result<(u64, u64), Fault> {
+    /// Returns a tensor's name, its dimensions, and the end of its data in the data section.
+    fn tensor(&mut self) -> Result<(String, Vec<u64>, u64), Fault> {
         let name = self.string()?;
         let dimensions = u32::from_le_bytes(self.take()?);
         if dimensions > 8 {
             return bad(format!("the tensor `{name}` has {dimensions} dimensions"));
         }
-        let mut weights: u64 = 1;
+        let mut shape = Vec::new();
         for _ in 0..dimensions {
-            weights = weights.saturating_mul(u64::from_le_bytes(self.take()?));
+            shape.push(u64::from_le_bytes(self.take()?));
         }
+        let weights = shape.iter().fold(1_u64, |weights, side| weights.saturating_mul(*side));
         let kind = u32::from_le_bytes(self.take()?);
         let offset = u64::from_le_bytes(self.take()?);
         // The size of unknown tensor types is left to llama.cpp to check.
         let bytes = block(kind).map_or(0, |(weights_a_block, bytes_a_block)| {
             weights.div_ceil(weights_a_block).saturating_mul(bytes_a_block)
         });
-        Ok((weights, offset.saturating_add(bytes)))
+        Ok((name, shape, offset.saturating_add(bytes)))
     }
 
     /// Reads a value of `kind`; `None` for an array, which is skipped.

@@ -54,7 +54,7 @@ pub use cancel::Cancel;
 pub use constraint::{CheckError, Constraint, UnsupportedSchema};
 pub use controller::{Controller, Embedder, EmbedderInfo, Embeddings, ModelInfo, Piece, Pieces};
 pub use error::ControllerError;
-pub use lens::Lens;
+pub use lens::{Lens, Pixels};
 pub use lora::Lora;
 pub use openai::OpenAiController;
 pub use recorded::{RecordedController, Recording};

@@ -16,6 +16,7 @@ mod forget;
 mod hnsw;
 mod index_files;
 mod model;
+mod pictures;
 #[cfg(feature = "qdrant")]
 mod qdrant;
 mod recall;

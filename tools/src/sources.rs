@@ -2,7 +2,8 @@
 
 use crate::ToolSource;
 use crate::builtin::{
-    FetchSettings, FilesSettings, HearSettings, HumanSettings, Person, SeeSettings, ShellSettings, clock,
+    FetchSettings, FilesSettings, HearSettings, HumanSettings, Person, SeeSettings, ShellSettings,
+    SpeakSettings, clock,
 };
 use crate::http::HttpSettings;
 use crate::mcp::{Grant, McpSettings, McpSource, SignIn};
@@ -35,10 +36,13 @@ pub enum SourceSettings {
     /// Shell commands with the rights of the user, by the tool `NAME_run`. This is no sandbox.
     Shell(ShellSettings),
     /// Text in pictures and changes between them, as the tools `NAME_read`, `NAME_find` and `NAME_compare`; the latest picture of
-    /// the world by `NAME_look`; with an `encoder` `NAME_similar` and `NAME_recognise`.
+    /// the world by `NAME_look`; with an `encoder` `NAME_similar` and `NAME_recognise`; with a `describer` `NAME_describe` and
+    /// `NAME_ask`; with a `dual` encoder `NAME_classify`; with a `matcher` `NAME_match`.
     See(SeeSettings),
     /// Speech in sounds, as the tools `NAME_transcribe` and `NAME_speech`.
     Hear(HearSettings),
+    /// A text as a sound, by the tool `NAME`. It runs `espeak-ng`.
+    Speak(SpeakSettings),
     /// The time of the log, by the tool `NAME_now`.
     Clock,
 }
@@ -76,6 +80,7 @@ impl SourceSettings {
             | Self::Human(_)
             | Self::See(_)
             | Self::Hear(_)
+            | Self::Speak(_)
             | Self::Clock => &[],
         }
     }
@@ -123,6 +128,7 @@ impl SourceSettings {
             Self::Fetch(settings) => Arc::new(settings.open(name).map_err(bad)?),
             Self::Shell(settings) => Arc::new(settings.open(name, directory).map_err(bad)?),
             Self::Human(settings) => Arc::new(settings.open(name, person)),
+            Self::Speak(settings) => Arc::new(settings.open(name).map_err(bad)?),
             Self::Clock => Arc::new(clock(name)),
             // The networks that see and hear are not in this crate: the program opens such a source itself.
             Self::See(_) => return Err(bad("sources of kind `see` cannot be opened here".to_owned())),

@@ -106,7 +106,20 @@ impl Frames {
         if last.as_ref() == Some(&frame.blob) {
             return Ok(());
         }
-        self.journal.lock().await.append_control(ControlRecord::FrameTaken { frame }).await
+        let shown = frame.clone();
+        self.journal.lock().await.append_control(ControlRecord::FrameTaken { frame }).await?;
+        self.media.frame_recorded(&shown);
+        Ok(())
+    }
+
+    /// The agent acts: pictures from before show nothing of what comes of it.
+    pub(super) fn begin_act(&self) {
+        self.media.begin_act();
+    }
+
+    /// The latest picture of what came of the last act; `None` where the log has none.
+    pub(super) fn outcome(&self) -> Option<Media> {
+        self.media.outcome()
     }
 
     /// The picture of the world for the controller; `None` where the world gives none, or one that cannot be kept.

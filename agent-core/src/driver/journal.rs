@@ -365,6 +365,7 @@ impl Journal {
             if let ControlRecord::FrameTaken { frame } = &*control {
                 // The loop does not know of these pictures.
                 self.learn_frame(&record, frame);
+                self.media.iter().for_each(|media| media.frame_recorded(frame));
                 continue;
             }
             self.controls.push(TimedControl { record: *control, before_ms, at_ms: record.at_ms });

@@ -36,7 +36,7 @@ impl Driver {
             self.commit().await?;
         }
         match &mut self.memory {
-            Some(memory) => memory.keep(lesson, &self.run, noted).await,
+            Some(memory) => memory.keep(lesson, self.frames.outcome().as_ref(), &self.run, noted).await,
             None => Ok(()),
         }
     }

@@ -35,7 +35,7 @@ pub use clock::{Clock, RecordIndex, RunningTime, TimeSource};
 pub use executor::ExecutorError;
 pub use journal::{Journal, JournalError, Noted, now_ms};
 pub use observer::{LongWork, Notice, Observer, Silent};
-pub use provenance::Provenance;
+pub use provenance::{Provenance, attachment};
 pub use redact::{Redactor, Unredactable};
 pub use redacted_environment::RedactedEnvironment;
 pub use replay::{RecordedRun, ReplayPosition};
@@ -385,7 +385,10 @@ impl Driver {
                     .notice(&Notice::Milestone { milestone: &milestone, replayed: noted.replayed }),
                 Effect::Finish { reason } => return Ok(Step::Finished(reason)),
                 Effect::StartEpisode { seed } => return self.start_episode(seed).await,
-                Effect::Act { call, max_steps } => return self.act(&call, max_steps).await,
+                Effect::Act { call, max_steps } => {
+                    self.frames.begin_act();
+                    return self.act(&call, max_steps).await;
+                }
                 Effect::ObserveStarts { task, seeds } => return self.observe_starts(&task, &seeds).await,
                 Effect::Explore { plan } => return self.explore(&plan).await,
                 Effect::Discover { plan } => return self.discover(&plan).await,

@@ -3,8 +3,9 @@
 use super::journal::Noted;
 use crate::model::{Edit, LessonKind, NewLesson};
 use sojourn_memory::{
-    Credit, Delta, Error, Memories, MemoryId, MemoryKind, NewMemory, RunId, Source, Tenant,
+    Attachment, Credit, Delta, Error, Memories, MemoryId, MemoryKind, NewMemory, RunId, Source, Tenant,
 };
+use sojourn_tools::Media;
 
 /// The origin of a run's memories.
 #[derive(Debug, Clone)]
@@ -123,6 +124,13 @@ impl Provenance {
             }
         }
     }
+}
+
+/// The picture of the world as what belongs to the memory of an event. Lessons are about more than what a picture shows.
+pub fn attachment(lesson: &NewLesson, picture: &Media) -> Option<Attachment> {
+    let is_event = lesson.kind == LessonKind::Episode && picture.is_picture();
+    let blob = picture.blob.parse().ok().filter(|_| is_event)?;
+    Some(Attachment { blob, media_type: picture.mime.clone() })
 }
 
 fn names(delta: &Delta, memory: &MemoryId) -> bool {

@@ -32,6 +32,8 @@ struct State {
     frame_bytes: u64,
     /// Address of the latest picture of the world.
     frame: Option<String>,
+    /// The latest picture of the world that the log has since the last act.
+    outcome: Option<Media>,
 }
 
 impl State {
@@ -91,6 +93,21 @@ impl RunMedia {
     /// Takes over a recorded picture of the world.
     pub(super) fn learn_frame(&self, frame: &Media) {
         self.state().add_frame(frame);
+    }
+
+    /// The agent acts: pictures from before show nothing of what comes of it.
+    pub(super) fn begin_act(&self) {
+        self.state().outcome = None;
+    }
+
+    /// The log has this picture of the world.
+    pub(super) fn frame_recorded(&self, frame: &Media) {
+        self.state().outcome = Some(frame.clone());
+    }
+
+    /// The latest picture of what came of the last act; `None` where the log has none.
+    pub(super) fn outcome(&self) -> Option<Media> {
+        self.state().outcome.clone()
     }
 
     /// Takes in a picture of the world `source`, of which at most `budget` bytes are kept in the run.

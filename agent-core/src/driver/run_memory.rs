@@ -2,11 +2,12 @@
 
 use super::DriveError;
 use super::journal::{Noted, now_ms};
-use super::provenance::Provenance;
+use super::provenance::{Provenance, attachment};
 use crate::model::{Edit, NewLesson, Recalled};
 use async_trait::async_trait;
 use sojourn_controller::Embedder;
 use sojourn_memory::{Hit, Memories, MemoryId, MemoryKind, Query, RunId, Tenant, TextEmbedder};
+use sojourn_tools::Media;
 use std::collections::VecDeque;
 use std::fmt::Write as _;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -157,21 +158,29 @@ impl RunMemory {
         Ok(Some(order.into_iter().map(|(index, _)| index).collect()))
     }
 
-    /// Stores a lesson with its record as the source. Storing the lesson of the same record again changes nothing, also
+    /// Stores a lesson with its record as the source, and an event with the `picture` of what came of it. Storing the lesson of the same record again changes nothing, also
     /// after somebody has forgotten the lesson.
     pub(super) async fn keep(
         &mut self,
         lesson: &NewLesson,
+        picture: Option<&Media>,
         run: &RunId,
         noted: Noted,
     ) -> Result<(), DriveError> {
-        let memory = self.provenance(run).memory(lesson, noted);
+        let mut memory = self.provenance(run).memory(lesson, noted);
         if noted.replayed {
             let id = memory.id();
             let known = self.memories.get(&self.tenant, &id).await.map_err(failed)?.is_some();
             if known || self.memories.was_forgotten(&id).await.map_err(failed)? {
                 return Ok(());
             }
+        }
+        memory.attachment = picture.and_then(|picture| attachment(lesson, picture));
+        if let Some(attached) = &memory.attachment
+            && !self.memories.store().has_blob(&attached.blob).await.map_err(failed)?
+        {
+            // It was forgotten since.
+            memory.attachment = None;
         }
         self.memories.remember(&memory, &[]).await.map_err(failed)?;
         self.embed_soon();

@@ -18,6 +18,7 @@ mod reflexes;
 mod run;
 mod see;
 mod skills;
+mod speak;
 mod studio;
 #[cfg(test)]
 mod tests;
@@ -38,6 +39,7 @@ pub use reflexes::Reflexes;
 pub use run::{Fork, Run, SimulateCrash};
 pub use see::See;
 pub use skills::{Format, Import, SkillRun, SkillTest, Skills, Target};
+pub use speak::Speak;
 pub use studio::{Report, Studio};
 pub use tools::{Lang, Tools};
 pub use unattended::{Approvals, Missed, Overlap, Schedule, ScheduleAdd, ScheduleGc, Top, Up, When};
@@ -190,11 +192,11 @@ pub enum Command {
     /// List, fetch and serve models.
     #[command(subcommand)]
     Models(Models),
-    /// Read, search and compare pictures.
+    /// Read, search, compare and describe pictures.
     ///
     /// Prints the size of a picture, the text in it, where words stand, or what differs from another, or how similar another is. Boxes are given as
     /// `X,Y WIDTHxHEIGHT` in pixels from the top left. Reading and finding need the model `pp-ocrv6-small`, and
-    /// similarity needs `dinov2-small`. Exit code 1 says that
+    /// similarity needs `dinov2-small`. Describing and asking need a model that sees, as two files. Exit code 1 says that
     /// the words were not found, or that the pictures differ.
     See(See),
     /// Listen to a sound: write down what is said, or find when somebody speaks.
@@ -202,6 +204,10 @@ pub enum Command {
     /// Prints a line for each span of speech as it is heard: its beginning and end and its words. The words need the model
     /// `whisper-tiny.en`, which knows English; larger ones can be given. Exit code 1 says that no speech was heard.
     Hear(Hear),
+    /// Speak a text, to a WAV file.
+    ///
+    /// Runs the program `espeak-ng`, which has to be installed.
+    Speak(Speak),
     /// Report what this machine has and what is missing.
     Doctor(Doctor),
     /// Print a completion script for a shell.

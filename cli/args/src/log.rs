@@ -176,6 +176,11 @@ pub struct Export {
     /// The file, which is replaced atomically [default: stdout].
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub out: Option<PathBuf>,
+
+    /// With `--format sft`: the directory of the pictures that the model was shown. The conversations then have the form of multimodal
+    /// trainers: lists of parts, and names of these files from the directory of the file.
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath, requires = "out")]
+    pub images: Option<PathBuf>,
 }
 
 /// The formats of an export.

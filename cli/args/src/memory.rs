@@ -10,7 +10,14 @@ pub enum Memory {
     /// Find memories by words and meaning.
     Search(Search),
     /// Show one memory in full.
-    Show(One),
+    Show {
+        /// The memory.
+        #[command(flatten)]
+        one: One,
+        /// Write the picture or sound that belongs to it to this file.
+        #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+        out: Option<PathBuf>,
+    },
     /// Trace a memory to the records that it was made from, and to the memory that replaced it.
     Why(One),
     /// Replace the text of a memory; the old text is kept as valid until now.
@@ -80,7 +87,16 @@ pub enum Memory {
 #[derive(Debug, Args)]
 pub struct Search {
     /// The text to search for.
-    pub text: String,
+    #[arg(required_unless_present = "image")]
+    pub text: Option<String>,
+    /// Search by what pictures show instead: memories whose pictures are most similar to this one. Needs `dinov2-small`.
+    #[arg(
+        long,
+        value_name = "FILE",
+        value_hint = ValueHint::FilePath,
+        conflicts_with_all = ["text", "kinds", "environment", "run", "as_of", "explain"]
+    )]
+    pub image: Option<PathBuf>,
     /// The maximum number of results.
     #[arg(long, short, default_value_t = 5, value_name = "N")]
     pub k: usize,

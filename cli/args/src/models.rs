@@ -88,6 +88,10 @@ pub struct Serve {
     #[arg(long, value_name = "MODEL")]
     pub draft_model: Option<String>,
 
+    /// The model's projector of pictures (`mmproj`), a `.gguf` file: with it, runs may show it pictures.
+    #[arg(long, value_name = "FILE")]
+    pub mmproj: Option<String>,
+
     /// The model of `/v1/embeddings`, or `none` [default: the default one, if it is on this machine].
     #[arg(long, value_name = "MODEL")]
     pub embedding_model: Option<String>,

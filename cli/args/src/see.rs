@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 /// `sojourn see`.
 #[derive(Debug, Clone, ClapArgs)]
-#[command(group = ArgGroup::new("what").args(["read", "find", "compare", "similar"]))]
+#[command(group = ArgGroup::new("what").args(["read", "find", "compare", "similar", "describe", "ask"]))]
 pub struct See {
     /// The picture: PNG, JPEG, WebP, GIF or BMP; `-` for standard input.
     #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
@@ -26,6 +26,26 @@ pub struct See {
     /// Print how similar another picture is in what it shows, from -1 to 1.
     #[arg(long, value_name = "OTHER", value_hint = ValueHint::FilePath)]
     pub similar: Option<PathBuf>,
+
+    /// Describe the picture in words, by a model that sees.
+    #[arg(long, requires = "model", requires = "mmproj")]
+    pub describe: bool,
+
+    /// Answer a question about the picture, by a model that sees.
+    #[arg(long, value_name = "QUESTION", requires = "model", requires = "mmproj")]
+    pub ask: Option<String>,
+
+    /// Choose the answer among these; for `--ask`.
+    #[arg(long, value_name = "A,B,…", value_delimiter = ',', requires = "ask")]
+    pub choices: Vec<String>,
+
+    /// The model that sees: a name of `sojourn models list`, or a `.gguf` file; for `--describe` and `--ask`.
+    #[arg(long, value_name = "MODEL", value_hint = ValueHint::FilePath)]
+    pub model: Option<String>,
+
+    /// The projector of pictures that was published with the model: a `.gguf` file; for `--describe` and `--ask`.
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub mmproj: Option<String>,
 
     /// Print one JSON document.
     #[arg(long)]

@@ -140,11 +140,12 @@ impl AgentFile {
         if !observes(Sense::Text)
             && eyes.is_none()
             && !self.controller.vision
+            && self.controller.mmproj.is_none()
             && self.controller.kind != ControllerKind::Served
         {
             return bad(
                 "the controller cannot see, and nothing reads pictures for it",
-                "add [tools.see] with kind = \"see\", or controller.vision = true for a model that sees, or observe \"text\" too",
+                "add [tools.see] with kind = \"see\", or controller.vision = true or controller.mmproj for a model that sees, or observe \"text\" too",
             );
         }
         Ok(())

@@ -99,6 +99,11 @@ pub struct ControllerSettings {
     ///
     /// Default: false. Example: `vision = true`.
     pub vision: bool,
+    /// The model's projector of pictures (`mmproj`), a `.gguf` file that is published with the model: with it, the model is shown
+    /// pictures; for the kind `"llama"`. `run.observe` says whether it is.
+    ///
+    /// Default: none, the model cannot see. Example: `mmproj = "mmproj-smolvlm2-500m.gguf"`.
+    pub mmproj: Option<String>,
     /// Longest side, in pixels, of the pictures that the model is shown. Larger ones are scaled down.
     ///
     /// Default: 1024. Example: `picture_side = 768`.
@@ -128,6 +133,7 @@ impl Default for ControllerSettings {
             max_concurrent: None,
             price: None,
             vision: false,
+            mmproj: None,
             picture_side: None,
         }
     }

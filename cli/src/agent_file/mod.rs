@@ -17,6 +17,7 @@ pub use overrides::assign;
 use crate::approver;
 use crate::environments::EnvironmentChoice;
 use crate::error::{Failure, Kind};
+use crate::home::Home;
 use crate::vectors::Vectors;
 use crate::{ears, eyes, waiting};
 use anyhow::Result;
@@ -25,6 +26,7 @@ use serde::Deserialize;
 use sojourn_core::{RedactedEnvironment, Redactor, ReflexSource, RunConfig};
 use sojourn_sandbox::LimitSettings;
 use sojourn_service::notify::NotifySettings;
+use sojourn_tools::builtin::SeeSettings;
 use sojourn_tools::{
     CallLimits, Environment, EnvironmentRegistry, PerceivedEnvironment, PolicedEnvironment, Policies,
     PolicyFile, SourceSettings, Toolbox,
@@ -302,12 +304,26 @@ impl AgentFile {
         name.to_owned()
     }
 
+    /// Settings of eyes whose models have paths from the current directory.
+    fn resolve_eyes(&self, settings: &SeeSettings) -> SeeSettings {
+        let mut settings = settings.clone();
+        for folder in [&mut settings.dual, &mut settings.matcher].into_iter().flatten() {
+            *folder = self.directory.join(&*folder).to_string_lossy().into_owned();
+        }
+        if let Some(describer) = &mut settings.describer {
+            describer.model = self.resolve_model(&describer.model);
+            describer.mmproj = self.resolve_model(&describer.mmproj);
+        }
+        settings
+    }
+
     /// Opens the tool sources and waits a limited time for their lists of tools; `None` where the file names no source.
+    /// What tools keep longer than a run is kept in `home`; nothing is without one.
     ///
     /// # Errors
     /// When a source cannot be used as it is described. A source that cannot be reached is retried during the run.
-    pub async fn toolbox(&self) -> Result<Option<Toolbox>> {
-        self.toolbox_within(READY).await
+    pub async fn toolbox(&self, home: Option<&Home>) -> Result<Option<Toolbox>> {
+        self.toolbox_within(READY, home).await
     }
 
     /// As [`toolbox`](Self::toolbox), for a person who waits for the tools: waits until every source has listed its tools or
@@ -315,11 +331,11 @@ impl AgentFile {
     ///
     /// # Errors
     /// As [`toolbox`](Self::toolbox).
-    pub async fn patient_toolbox(&self) -> Result<Option<Toolbox>> {
-        self.toolbox_within(PATIENCE).await
+    pub async fn patient_toolbox(&self, home: &Home) -> Result<Option<Toolbox>> {
+        self.toolbox_within(PATIENCE, Some(home)).await
     }
 
-    async fn toolbox_within(&self, ready: Duration) -> Result<Option<Toolbox>> {
+    async fn toolbox_within(&self, ready: Duration, home: Option<&Home>) -> Result<Option<Toolbox>> {
         if self.tools.is_empty() {
             return Ok(None);
         }
@@ -329,7 +345,7 @@ impl AgentFile {
         let (mut sources, mut waits) = (Vec::with_capacity(self.tools.len()), Vec::new());
         for (name, settings) in &self.tools {
             let source = match settings {
-                SourceSettings::See(settings) => eyes::source(name, settings)?,
+                SourceSettings::See(settings) => eyes::source(name, &self.resolve_eyes(settings), home)?,
                 SourceSettings::Hear(settings) => ears::source(name, settings)?,
                 settings => {
                     let opened = settings.open(name, &self.directory, approver::person(), tokens.clone());

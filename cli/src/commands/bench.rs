@@ -74,7 +74,7 @@ pub async fn bench(home: &Home, args: &Bench) -> Result<ExitCode> {
         config.tasks = only;
     }
     AgentFile::check_task_names(&config.tasks, environment.spec())?;
-    if let Some(toolbox) = agent.toolbox().await? {
+    if let Some(toolbox) = agent.toolbox(None).await? {
         let approver = approver::approver(cancel.clone());
         subject.models.tools = Some(Tools { toolbox: Arc::new(toolbox), approver });
     }

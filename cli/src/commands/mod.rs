@@ -27,6 +27,7 @@ mod see;
 mod serve;
 mod simulate_crash;
 mod skills;
+mod speak;
 mod studio;
 mod tools;
 mod top;
@@ -83,6 +84,7 @@ pub async fn dispatch(args: Args, environments: EnvironmentRegistry) -> Result<E
         Command::Hear(args) => return hear::hear(&args).await,
         #[cfg(not(feature = "perception"))]
         Command::See(_) | Command::Hear(_) => return Err(crate::eyes::absent("").into()),
+        Command::Speak(args) => speak::speak(args).await?,
         Command::Doctor(args) => doctor::doctor(&home, args).await?,
         Command::Completions { shell } => completions::completions(shell)?,
     }

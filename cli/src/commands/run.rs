@@ -201,7 +201,7 @@ async fn carry_out(home: Home, args: &Run, run: Option<RunId>) -> Result<ExitCod
     let telling = Telling::begin(&context.home, &context.store, &agent, &key, &run, &redactor);
     let policy = agent.run.tools.as_ref().map(|tools| tools.policy.clone()).unwrap_or_default();
     let mut kept = None;
-    if let Some(toolbox) = agent.toolbox().await? {
+    if let Some(toolbox) = agent.toolbox(Some(&context.home)).await? {
         let approver = if policy.unanswered == Unanswered::Deny || approver::somebody_is_there() {
             approver::approver(cancel.clone())
         } else {

@@ -1,10 +1,12 @@
 use crate::args::See;
 use crate::error::{Failure, Kind};
-use crate::eyes::{encoder_file, reader_files};
+use crate::eyes::{describer, encoder_file, reader_files};
 use crate::output;
 use anyhow::Result;
 use serde_json::json;
 use sojourn_perception::{Encoder, MAX_FILE_BYTES, Picture, Reader, compare, find, similarity};
+use sojourn_tools::builtin::DescriberSettings;
+use sojourn_tools::media::described;
 use sojourn_tools::outside::offload::offload;
 use std::fs::File;
 use std::io::{self, Read};
@@ -25,6 +27,9 @@ pub async fn see(args: &See) -> Result<ExitCode> {
     }
     if let Some(other) = &args.similar {
         return similarity_to(args, bytes, other).await;
+    }
+    if args.describe || args.ask.is_some() {
+        return in_words(args, bytes).await;
     }
     if !args.read && args.find.is_none() {
         let picture = working(&args.file, move || Ok(Picture::decode(&bytes)?)).await?;
@@ -59,6 +64,28 @@ pub async fn see(args: &See) -> Result<ExitCode> {
         }
     }
     Ok(if found.is_empty() { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+async fn in_words(args: &See, bytes: Vec<u8>) -> Result<ExitCode> {
+    let (Some(model), Some(mmproj)) = (args.model.clone(), args.mmproj.clone()) else {
+        return Err(Failure::new(Kind::Usage, "describing a picture needs `--model` and `--mmproj`").into());
+    };
+    let describer = describer(&DescriberSettings { model, mmproj, context_tokens: None })?;
+    let media = described(&bytes, "", "file");
+    // What cannot be decoded is never shown, and the model would answer without it.
+    let bytes =
+        working(&args.file, move || Picture::decode(&bytes).map(|_| bytes).map_err(Into::into)).await?;
+    let question = args.ask.as_deref().unwrap_or(sojourn_perception::DESCRIBE);
+    let answer = describer.ask(&media, bytes.into(), question, &args.choices).await;
+    let answer = answer.map_err(|reason| {
+        Failure::new(Kind::Failure, format!("cannot look at `{}`: {reason}", args.file.display()))
+    })?;
+    if args.json {
+        output::json(&json!({"answer": answer}))?;
+    } else {
+        output::line(answer)?;
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 async fn similarity_to(args: &See, bytes: Vec<u8>, other: &Path) -> Result<ExitCode> {

@@ -230,7 +230,7 @@ fn checksum(path: &Path) -> io::Result<(u64, String)> {
 }
 
 /// Identifies a model and its adapter without reading the whole files.
-fn fingerprint(model: &Path, lora: Option<(&Path, f32)>) -> io::Result<String> {
+pub(super) fn fingerprint(model: &Path, lora: Option<(&Path, f32)>) -> io::Result<String> {
     let mut hash = Sha256::new();
     sample(model, &mut hash)?;
     if let Some((path, scale)) = lora {

@@ -10,10 +10,12 @@ use super::prompt_slots::{Placement, common_length};
 use super::queue::{Admission, Queue, QueueEntry};
 use super::sampler::Sampler;
 use super::sequence::Sequence;
+use super::sight::Sight;
 use super::slowdown::SlowdownDetector;
-use crate::{ControllerError, Finish, Priority, Timing, Usage};
+use crate::{ControllerError, Finish, PictureTokens, Priority, Timing, Usage};
 use llama_cpp_2::llama_batch::LlamaBatch;
 use llguidance::toktrie::TokEnv;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 
@@ -39,6 +41,8 @@ pub(super) struct Engine<'model> {
     loaded: &'model LoadedModel,
     options: LlamaOptions,
     memory: KvCache<'model>,
+    /// The model's projector, if it sees.
+    sight: Option<Arc<Sight>>,
     /// The draft model for speculative decoding, if configured.
     draft: Option<DraftModel<'model>>,
     batch: LlamaBatch<'static>,
@@ -70,6 +74,7 @@ impl<'model> Engine<'model> {
     pub(super) fn new(
         loaded: &'model LoadedModel,
         small: Option<&'model LoadedModel>,
+        sight: Option<Arc<Sight>>,
         options: &LlamaOptions,
         tuned: bool,
         vocabulary: TokEnv,
@@ -80,6 +85,7 @@ impl<'model> Engine<'model> {
             loaded,
             options: options.clone(),
             memory,
+            sight,
             draft: small.map(|small| DraftModel::new(small, options)).transpose()?,
             batch: LlamaBatch::new(BATCH, 1),
             rows: Vec::new(),
@@ -176,10 +182,11 @@ impl<'model> Engine<'model> {
     fn begin(&mut self, job: Job) {
         let now = Instant::now();
         let timing = Timing { queue_ms: since(job.queued), ..Timing::default() };
-        let mut usage = Usage { prompt_tokens: job.prompt.len() as u32, ..Usage::default() };
+        let pictures = (!job.pictures.0.is_empty()).then(|| PictureTokens::Counted(job.pictures.tokens()));
+        let mut usage = Usage { prompt_tokens: job.prompt.len() as u32, pictures, ..Usage::default() };
         let used = self.reserved();
         let room = self.options.context_tokens.saturating_sub(used) as usize;
-        match self.memory.place(&job.prompt, room) {
+        match self.memory.place(&job.prompt, &job.pictures, room) {
             Ok(Placement { slot, shared, ready, .. }) => {
                 usage.cached_tokens = shared as u32;
                 let phase = Phase::Prefill { next: shared };
@@ -202,6 +209,10 @@ impl<'model> Engine<'model> {
     fn open_sequences(&mut self, running: &mut Running) {
         running.timing.prefill_ms = since(running.since);
         running.since = Instant::now();
+        if let Some(scores) = running.job.scores.take() {
+            // The caller may have stopped waiting.
+            let _ = scores.send(self.memory.logits(running.slot).to_vec());
+        }
         let job = &running.job;
         let trie = self.vocabulary.tok_trie();
         let mut sequences = Vec::with_capacity(job.candidates as usize);
@@ -212,7 +223,7 @@ impl<'model> Engine<'model> {
             };
             let mut sequence = Sequence::new(
                 id,
-                job.prompt.len(),
+                job.pictures.position(job.prompt.len()),
                 job.matcher.clone(),
                 Sampler::new(job.sampling, index),
                 job.max_tokens,

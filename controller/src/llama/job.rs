@@ -1,4 +1,5 @@
 use super::sequence::Sequence;
+use super::sight::PlacedPictures;
 use crate::{
     Cancel, Completion, ControllerError, Finish, Piece, Pieces, Priority, Reply, Sampling, Timing, Usage,
 };
@@ -11,6 +12,8 @@ use tokio::sync::oneshot;
 pub(super) struct Job {
     /// Tokens of the conversation, the prefill and `forced`.
     pub prompt: Vec<LlamaToken>,
+    /// The pictures among those tokens.
+    pub pictures: PlacedPictures,
     /// Tokens with which every answer must start.
     pub forced: Vec<LlamaToken>,
     /// The grammar's matcher after `forced`.
@@ -27,6 +30,8 @@ pub(super) struct Job {
     pub queued: Instant,
     pub deadline: Option<Instant>,
     pub cancel: Cancel,
+    /// Where the scores of all tokens after the prompt go.
+    pub scores: Option<oneshot::Sender<Vec<f32>>>,
     /// Where pieces of the answers go while they are written.
     pub pieces: Option<Pieces>,
     pub reply: oneshot::Sender<Result<Reply, ControllerError>>,

@@ -3,6 +3,7 @@ use super::host_kv_cache::{HostKvCache, StoredPrompt};
 use super::load::LoadedModel;
 use super::options::LlamaOptions;
 use super::prompt_slots::{KEPT, Placement, PromptSlots};
+use super::sight::{PlacedPicture, PlacedPictures, Sight};
 use crate::ControllerError;
 use llama_cpp_2::DecodeError;
 use llama_cpp_2::context::LlamaContext;
@@ -71,10 +72,15 @@ impl<'model> KvCache<'model> {
 
     /// Assigns a slot to `prompt` and moves the longest cached prefix into it. `room` is the number of
     /// context tokens that no active job has reserved. The caller must [`Self::release`] the slot.
-    pub(super) fn place(&mut self, prompt: &[LlamaToken], room: usize) -> Result<Placement, ControllerError> {
+    pub(super) fn place(
+        &mut self,
+        prompt: &[LlamaToken],
+        pictures: &PlacedPictures,
+        room: usize,
+    ) -> Result<Placement, ControllerError> {
         let none = || failed("no prompt slot is free");
         let mut place = self.prompts.place(prompt).ok_or_else(none)?;
-        let known = self.use_known(prompt, room, &mut place);
+        let known = self.use_known(prompt, pictures, room, &mut place);
         if let Err(error) = known {
             // After any failure, the slot can be cleared and the prompt evaluated from its start.
             tracing::warn!(%error, "cannot use a cached prefix");
@@ -93,11 +99,12 @@ impl<'model> KvCache<'model> {
     fn use_known(
         &mut self,
         prompt: &[LlamaToken],
+        pictures: &PlacedPictures,
         room: usize,
         place: &mut Placement,
     ) -> Result<(), ControllerError> {
         if !place.ready {
-            self.move_prefix(place)?;
+            self.move_prefix(place, pictures)?;
         }
         // Looked up before offloading, which may evict it.
         let offloaded = self.host.longest_prefix(prompt, room);
@@ -110,13 +117,14 @@ impl<'model> KvCache<'model> {
         if let Some((stored, common)) = offloaded
             && common >= place.shared + MIN_RESTORE
         {
-            self.restore(prompt, &stored, common, place)?;
+            self.restore(prompt, pictures, &stored, common, place)?;
         }
-        if place.ready { Ok(()) } else { self.use_saved(prompt, room, place) }
+        if place.ready { Ok(()) } else { self.use_saved(prompt, pictures, room, place) }
     }
 
-    fn move_prefix(&mut self, place: &Placement) -> Result<(), ControllerError> {
-        let (slot, source, shared) = (place.slot as i32, place.source as i32, place.shared as u32);
+    fn move_prefix(&mut self, place: &Placement, pictures: &PlacedPictures) -> Result<(), ControllerError> {
+        let (slot, source) = (place.slot as i32, place.source as i32);
+        let shared = pictures.position(place.shared).unsigned_abs();
         if slot == source {
             self.context.kv_cache_seq_rm(slot, Some(shared), None).map_err(cache_error)?;
         } else {
@@ -152,6 +160,7 @@ impl<'model> KvCache<'model> {
     fn restore(
         &mut self,
         prompt: &[LlamaToken],
+        pictures: &PlacedPictures,
         stored: &Arc<StoredPrompt<SeqState>>,
         common: usize,
         place: &mut Placement,
@@ -166,7 +175,7 @@ impl<'model> KvCache<'model> {
             self.prompts.restore(place.slot, prompt, &stored.logits);
             (place.shared, place.ready) = (common, true);
         } else {
-            self.keep_prefix(prompt, common, held, place)?;
+            self.keep_prefix(prompt, pictures, common, held, place)?;
         }
         // The rest of the stored prompt is rarely requested again, so the copy is dropped unless most of it
         // is lost.
@@ -180,6 +189,7 @@ impl<'model> KvCache<'model> {
     fn use_saved(
         &mut self,
         prompt: &[LlamaToken],
+        pictures: &PlacedPictures,
         room: usize,
         place: &mut Placement,
     ) -> Result<(), ControllerError> {
@@ -196,7 +206,7 @@ impl<'model> KvCache<'model> {
             place.shared = 0;
             let Some(prefixes) = &mut self.prefixes else { return Ok(()) };
             if prefixes.load(entry, &mut self.context, slot) {
-                self.keep_prefix(prompt, common, length, place)?;
+                self.keep_prefix(prompt, pictures, common, length, place)?;
             } else {
                 self.remove(slot)?;
             }
@@ -212,6 +222,7 @@ impl<'model> KvCache<'model> {
     fn keep_prefix(
         &mut self,
         prompt: &[LlamaToken],
+        pictures: &PlacedPictures,
         common: usize,
         held: usize,
         place: &mut Placement,
@@ -219,9 +230,7 @@ impl<'model> KvCache<'model> {
         // The last token is always evaluated, for its logits.
         let shared = common.min(prompt.len().saturating_sub(1));
         if shared < held {
-            self.context
-                .kv_cache_seq_rm(place.slot as i32, Some(shared as u32), None)
-                .map_err(cache_error)?;
+            self.cut(place.slot as i32, pictures.position(shared))?;
         }
         self.prompts.hold(place.slot, &prompt[..shared]);
         place.shared = shared;
@@ -247,6 +256,26 @@ impl<'model> KvCache<'model> {
                     }
                 }
                 Err(error) => return Err(failed(error)),
+            }
+        }
+    }
+
+    /// Evaluates a picture of the prompt in `slot`, at its `position`. If the context is full, idle prompts are offloaded first.
+    pub(super) fn show(
+        &mut self,
+        sight: &Sight,
+        picture: &PlacedPicture,
+        position: i32,
+        slot: usize,
+    ) -> Result<(), ControllerError> {
+        loop {
+            let Err(error) = sight.show(&picture.shown, &mut self.context, position, slot as i32) else {
+                self.prompts.extend(slot, &picture.shown.tokens);
+                return Ok(());
+            };
+            self.cut(slot as i32, position)?;
+            if self.offload()? == 0 {
+                return Err(error);
             }
         }
     }

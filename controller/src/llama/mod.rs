@@ -5,7 +5,7 @@
 //!
 //! Prompts are evaluated once and cached ([`kv_cache`]): in llama.cpp's context ([`prompt_slots`]), in host
 //! memory ([`host_kv_cache`]) and on disk ([`disk_cache`]). [`grammar`] and [`sampler`] choose tokens.
-//! [`prompt_lookup`] and [`draft_model`] propose tokens ahead (speculative decoding).
+//! [`prompt_lookup`] and [`draft_model`] propose tokens ahead (speculative decoding). [`sight`] turns pictures into rows of a prompt.
 
 mod disk_cache;
 mod draft_model;
@@ -23,6 +23,7 @@ mod prompt_slots;
 mod queue;
 mod sampler;
 mod sequence;
+mod sight;
 mod slowdown;
 mod threads;
 
@@ -30,14 +31,18 @@ pub use embedder::LlamaEmbedder;
 pub use options::LlamaOptions;
 
 use crate::gguf::Header;
-use crate::{Cancel, Controller, ControllerError, Message, ModelInfo, Pieces, Reply, Request};
+use crate::{
+    Cancel, Constraint, Controller, ControllerError, Lens, Message, ModelInfo, Pieces, Reply, Request, Role,
+};
 use async_trait::async_trait;
 use engine::Engine;
 use grammar::GrammarCache;
 use job::{Job, PromptParts};
 use llama_cpp_2::token::LlamaToken;
 use load::LoadedModel;
-use prompt_encoder::PromptEncoder;
+use prompt_encoder::{Encoded, PromptEncoder};
+use sight::{PlacedPictures, Shown, Sight};
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -57,6 +62,10 @@ pub struct LlamaController {
     options: LlamaOptions,
     prompt_encoder: PromptEncoder,
     grammars: Arc<GrammarCache>,
+    /// The projector of a model that sees.
+    sight: Option<Arc<Sight>>,
+    /// Decodes pictures for it.
+    lens: Option<Arc<dyn Lens>>,
     /// Channel to the thread that owns the model. Dropping it ends the thread.
     jobs: Option<mpsc::Sender<Job>>,
     /// The thread that owns the model, joined on drop.
@@ -94,7 +103,10 @@ impl LlamaController {
         for other in others {
             Header::read(other)?;
         }
-        let model = load::describe(path, &header);
+        if let Some(mmproj) = &options.mmproj {
+            sight::check(mmproj, &Header::read(mmproj)?)?;
+        }
+        let model = ModelInfo { sees: options.mmproj.is_some(), ..load::describe(path, &header) };
         if !prompt_encoder::has_template(&header) {
             let reason = "its file has none".to_owned();
             return Err(ControllerError::NoChatTemplate { model: model.name, reason });
@@ -109,6 +121,13 @@ impl LlamaController {
         &self.options
     }
 
+    /// Sets what decodes pictures. Without it, the model reads the texts that stand for them.
+    #[must_use]
+    pub fn with_lens(mut self, lens: Option<Arc<dyn Lens>>) -> Self {
+        self.lens = lens;
+        self
+    }
+
     /// Sets the SHA-256 of the model file for [`ModelInfo`], in hexadecimal.
     #[must_use]
     pub fn with_sha256(mut self, sha256: impl Into<String>) -> Self {
@@ -121,17 +140,18 @@ impl LlamaController {
     fn fit(
         &self,
         request: &Request,
+        shown: &BTreeMap<String, Arc<Shown>>,
         forced: &[LlamaToken],
-    ) -> Result<(Vec<LlamaToken>, PromptParts), ControllerError> {
+    ) -> Result<(Vec<LlamaToken>, PlacedPictures, PromptParts), ControllerError> {
         let mut droppable = droppable_parts(&request.messages);
         let mut dropped_parts = Vec::new();
         loop {
-            let (mut prompt, part_tokens) =
-                self.prompt_encoder.tokens(&request.messages, &request.prefill, &dropped_parts)?;
+            let Encoded { tokens: mut prompt, pictures, part_tokens } =
+                self.prompt_encoder.tokens(&request.messages, shown, &request.prefill, &dropped_parts)?;
             prompt.extend(forced);
             let excess = cells(prompt.len(), request).saturating_sub(self.options.context_tokens);
             if excess == 0 {
-                return Ok((prompt, PromptParts { part_tokens, dropped_parts }));
+                return Ok((prompt, pictures, PromptParts { part_tokens, dropped_parts }));
             }
             if droppable.is_empty() {
                 return Err(ControllerError::ContextOverflow {
@@ -173,7 +193,31 @@ impl Controller for LlamaController {
     }
 
     async fn complete(&self, request: &Request, cancel: &Cancel) -> Result<Reply, ControllerError> {
-        self.answer(request, cancel, None).await
+        self.answer(request, cancel, None, None).await
+    }
+
+    async fn score(
+        &self,
+        request: &Request,
+        choices: &[String],
+        cancel: &Cancel,
+    ) -> Result<Option<Vec<f32>>, ControllerError> {
+        let tokens = self.prompt_encoder.first_tokens(choices);
+        let distinct: BTreeSet<i32> = tokens.iter().map(|token| token.0).collect();
+        if distinct.len() < choices.len() {
+            let reason = "two choices begin with the same token".to_owned();
+            return Err(ControllerError::BadRequest { reason });
+        }
+        // One token is written after the scores, of whatever form.
+        let request =
+            Request { constraint: Constraint::text(), candidates: 1, max_tokens: 1, ..request.clone() };
+        let (sender, scores) = oneshot::channel();
+        self.answer(&request, cancel, None, Some(sender)).await?;
+        let Ok(scores) = scores.await else { return Ok(None) };
+        let most = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+        let sum = scores.iter().map(|score| (score - most).exp()).sum::<f32>().ln() + most;
+        let score = |token: &LlamaToken| scores.get(token.0.unsigned_abs() as usize).map(|score| score - sum);
+        Ok(tokens.iter().map(score).collect())
     }
 
     async fn complete_in_pieces(
@@ -182,26 +226,52 @@ impl Controller for LlamaController {
         cancel: &Cancel,
         pieces: Pieces,
     ) -> Result<Reply, ControllerError> {
-        self.answer(request, cancel, Some(pieces)).await
+        self.answer(request, cancel, Some(pieces), None).await
     }
 }
 
 impl LlamaController {
+    /// The pictures of a request as the model reads them, by their addresses. One that cannot be shown is left out, so the text of
+    /// its part stands for it.
+    async fn prepare_pictures(&self, request: &Request) -> BTreeMap<String, Arc<Shown>> {
+        let mut shown = BTreeMap::new();
+        let (Some(sight), Some(lens)) = (&self.sight, &self.lens) else { return shown };
+        let users = request.messages.iter().filter(|message| message.role == Role::User);
+        for picture in users.flat_map(|message| &message.parts).filter_map(|part| part.picture.as_ref()) {
+            let Some(bytes) =
+                request.pictures.get(&picture.blob).filter(|_| !shown.contains_key(&picture.blob))
+            else {
+                continue;
+            };
+            let (sight, lens, bytes) = (Arc::clone(sight), Arc::clone(lens), Arc::clone(bytes));
+            let preparing =
+                tokio::task::spawn_blocking(move || sight.prepare(lens.pixels(&bytes, sight.most)?));
+            match preparing.await.unwrap_or_else(|error| Err(error.to_string())) {
+                Ok(prepared) => drop(shown.insert(picture.blob.clone(), Arc::new(prepared))),
+                Err(reason) => tracing::warn!(%reason, "a picture is not shown to the model"),
+            }
+        }
+        shown
+    }
+
     async fn answer(
         &self,
         request: &Request,
         cancel: &Cancel,
         pieces: Option<Pieces>,
+        scores: Option<oneshot::Sender<Vec<f32>>>,
     ) -> Result<Reply, ControllerError> {
         self.check(request)?;
         let queued = Instant::now();
         let matcher = GrammarCache::matcher(&self.grammars, &request.constraint).await?;
         let (matcher, forced) = grammar::forced_start(matcher, request.max_tokens)?;
-        let (prompt, parts) = self.fit(request, &forced)?;
+        let shown = self.prepare_pictures(request).await;
+        let (prompt, pictures, parts) = self.fit(request, &shown, &forced)?;
         let cells = cells(prompt.len(), request);
         let (reply, answered) = oneshot::channel();
         let job = Job {
             prompt,
+            pictures,
             forced,
             matcher,
             candidates: request.candidates,
@@ -214,6 +284,7 @@ impl LlamaController {
             queued,
             deadline: request.deadline_ms.and_then(|limit| queued.checked_add(Duration::from_millis(limit))),
             cancel: cancel.clone(),
+            scores,
             pieces,
             reply,
         };
@@ -265,9 +336,25 @@ fn own(path: &Path, options: LlamaOptions, ready: Ready) {
     };
     let opened = options.settle(&loaded).and_then(|(options, tuned)| {
         let prompt_encoder = PromptEncoder::new(&loaded, &grammars.vocabulary())?;
-        let engine = Engine::new(&loaded, small.as_ref(), &options, tuned, grammars.vocabulary())?;
-        let model = ModelInfo { context_tokens: Some(options.context_tokens), ..loaded.info.clone() };
-        Ok((LlamaController { model, options, prompt_encoder, grammars, jobs: None, owner: None }, engine))
+        let sight = Sight::open(&loaded, &options)?.map(Arc::new);
+        let engine =
+            Engine::new(&loaded, small.as_ref(), sight.clone(), &options, tuned, grammars.vocabulary())?;
+        let model = ModelInfo {
+            context_tokens: Some(options.context_tokens),
+            sees: sight.is_some(),
+            ..loaded.info.clone()
+        };
+        let controller = LlamaController {
+            model,
+            options,
+            prompt_encoder,
+            grammars,
+            sight,
+            lens: None,
+            jobs: None,
+            owner: None,
+        };
+        Ok((controller, engine))
     });
     match opened {
         Ok((controller, engine)) => {

@@ -27,6 +27,10 @@ pub struct LlamaOptions {
     pub gpu_layers: Option<u32>,
     /// A LoRA adapter to apply to the model.
     pub lora: Option<Lora>,
+    /// GGUF file of the model's projector (`mmproj`): with it, the model sees. `None`: it does not.
+    pub mmproj: Option<PathBuf>,
+    /// Longest side of the pictures that the model is shown, in pixels. Larger ones are scaled down.
+    pub picture_side: u32,
     /// Memory budget for offloaded prompts, in MiB.
     pub host_cache_mib: u32,
     /// Directory of the prefix cache. `None`: prefixes are not saved to disk.
@@ -44,6 +48,8 @@ impl Default for LlamaOptions {
             draft_model: None,
             gpu_layers: None,
             lora: None,
+            mmproj: None,
+            picture_side: 1024,
             host_cache_mib: 1024,
             prefix_cache: None,
         }

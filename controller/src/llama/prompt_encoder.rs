@@ -1,11 +1,22 @@
 use super::load::LoadedModel;
+use super::sight::{PlacedPicture, PlacedPictures, Shown};
 use crate::gguf::Header;
-use crate::{ControllerError, Message};
+use crate::{ControllerError, Message, Part, Role};
 use llama_cpp_2::model::{LlamaChatMessage, LlamaChatTemplate, LlamaModel};
 use llama_cpp_2::token::LlamaToken;
 use llguidance::toktrie::TokEnv;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
+
+/// A conversation as a model reads it.
+pub(super) struct Encoded {
+    pub tokens: Vec<LlamaToken>,
+    /// The pictures among the tokens.
+    pub pictures: PlacedPictures,
+    /// Length of each part of each message, in tokens.
+    pub part_tokens: Vec<Vec<u32>>,
+}
 
 /// Encodes a conversation as tokens in the format the model was trained on.
 ///
@@ -38,17 +49,19 @@ impl PromptEncoder {
         Ok(prompt_encoder)
     }
 
-    /// Encodes `messages`, followed by the start of an answer with `prefill`. Also returns the length of each
-    /// part in tokens. Parts in `dropped_parts`, given as (message, part), are omitted.
+    /// Encodes `messages`, followed by the start of an answer with `prefill`. A picture of `shown`, by its address, stands for the
+    /// text of its part. Parts in `dropped_parts`, given as (message, part), are omitted.
     pub(super) fn tokens(
         &self,
         messages: &[Message],
+        shown: &BTreeMap<String, Arc<Shown>>,
         prefill: &str,
         dropped_parts: &[(u32, u32)],
-    ) -> Result<(Vec<LlamaToken>, Vec<Vec<u32>>), ControllerError> {
+    ) -> Result<Encoded, ControllerError> {
         let pieces = self.pieces(messages)?;
         let vocabulary = self.model.vocab();
         let mut tokens = Vec::new();
+        let mut pictures = PlacedPictures::default();
         let mut part_tokens = Vec::with_capacity(messages.len());
         if vocabulary.should_add_bos() {
             tokens.push(vocabulary.bos());
@@ -61,20 +74,50 @@ impl PromptEncoder {
                 }
                 continue;
             };
-            let parts: Vec<&str> = (message.parts.iter().enumerate())
-                .map(|(part, text)| {
-                    let dropped_parts = dropped_parts.contains(&(index as u32, part as u32));
-                    if dropped_parts { "" } else { text.text.as_str() }
-                })
-                .collect();
-            let text = parts.concat();
-            let before = tokens.len();
-            if !text.is_empty() {
-                vocabulary.tokenize_into(text.as_bytes(), &mut tokens, false, false);
+            let picture =
+                |part: &Part| shown.get(&part.picture.as_ref()?.blob).filter(|_| message.role == Role::User);
+            let is_dropped = |part: usize| dropped_parts.contains(&(index as u32, part as u32));
+            let mut lengths = Vec::with_capacity(message.parts.len());
+            let mut texts: Vec<&str> = Vec::new();
+            // The texts between two pictures are tokenised as one.
+            let write = |texts: &mut Vec<&str>, tokens: &mut Vec<LlamaToken>, lengths: &mut Vec<u32>| {
+                let (text, before) = (texts.concat(), tokens.len());
+                if !text.is_empty() {
+                    vocabulary.tokenize_into(text.as_bytes(), tokens, false, false);
+                }
+                lengths.extend(self.tokens_per_part(&tokens[before..], texts));
+                texts.clear();
+            };
+            for (number, part) in message.parts.iter().enumerate() {
+                match picture(part) {
+                    Some(shown) if !is_dropped(number) => {
+                        write(&mut texts, &mut tokens, &mut lengths);
+                        pictures.0.push(PlacedPicture { start: tokens.len(), shown: Arc::clone(shown) });
+                        tokens.extend_from_slice(&shown.tokens);
+                        lengths.push(shown.tokens.len() as u32);
+                    }
+                    _ => texts.push(if is_dropped(number) { "" } else { &part.text }),
+                }
             }
-            part_tokens.push(self.tokens_per_part(&tokens[before..], &parts));
+            write(&mut texts, &mut tokens, &mut lengths);
+            part_tokens.push(lengths);
         }
-        Ok((tokens, part_tokens))
+        // An answer follows a token: a picture has no scores of what comes next.
+        if pictures.0.last().is_some_and(|last| last.end() == tokens.len()) {
+            vocabulary.tokenize_into(b"\n", &mut tokens, false, false);
+        }
+        Ok(Encoded { tokens, pictures, part_tokens })
+    }
+
+    /// The first token of each text.
+    pub(super) fn first_tokens(&self, texts: &[String]) -> Vec<LlamaToken> {
+        let vocabulary = self.model.vocab();
+        let first = |text: &String| {
+            let mut tokens = Vec::new();
+            vocabulary.tokenize_into(text.as_bytes(), &mut tokens, false, false);
+            tokens.first().copied()
+        };
+        texts.iter().filter_map(first).collect()
     }
 
     /// Counts the tokens that start in each of `parts`. `tokens` encode the parts' concatenation.

@@ -53,7 +53,7 @@ impl Sequence {
     /// An answer in the sequence `id`, which holds the prompt up to `position`.
     pub(super) fn new(
         id: i32,
-        position: usize,
+        position: i32,
         matcher: Matcher,
         sampler: Sampler,
         max_tokens: u32,
@@ -61,7 +61,7 @@ impl Sequence {
     ) -> Self {
         Self {
             id,
-            position: position as i32,
+            position,
             pending: Vec::new(),
             proposal: Vec::new(),
             proposed_by: None,
@@ -79,9 +79,10 @@ impl Sequence {
         }
     }
 
-    /// Turns on speculative decoding by lookup in `prompt` and the answer.
+    /// Turns on speculative decoding by lookup in `prompt` and the answer. What stands for pictures is no text to propose.
     pub(super) fn enable_speculation(&mut self, prompt: &[LlamaToken]) {
-        self.lookup = Some(PromptLookup::new(prompt));
+        let text: Vec<LlamaToken> = prompt.iter().copied().filter(|token| token.0 >= 0).collect();
+        self.lookup = Some(PromptLookup::new(&text));
     }
 
     /// Proposes at most `most` tokens to evaluate after the pending ones. `alone` says that the batch would

@@ -56,7 +56,7 @@ async fn fitted(lens: Option<&Arc<dyn Lens>>, bytes: Arc<[u8]>, most: u32) -> Re
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Constraint, Message, Part, PictureRef};
+    use crate::{Constraint, Message, Part, PictureRef, Pixels};
 
     /// Notes what it was asked for.
     #[derive(Debug)]
@@ -65,6 +65,10 @@ mod tests {
     impl Lens for Noting {
         fn fit(&self, bytes: &[u8], most: u32) -> Result<Vec<u8>, String> {
             if bytes == b"broken" { Err("it is damaged".into()) } else { Ok(format!("{most}").into_bytes()) }
+        }
+
+        fn pixels(&self, _: &[u8], _: u32) -> Result<Pixels, String> {
+            Err("a server takes files".into())
         }
     }
 

@@ -127,7 +127,10 @@ async fn erase(transaction: &mut Connection<'_>, memory: &Memory) -> Result<Eras
             blobs += 1;
         }
     }
-    blobs += forget_attachment(transaction, memory).await?;
+    if let Some(needle) = forget_attachment(transaction, memory).await? {
+        needles.extend(needle);
+        blobs += 1;
+    }
     unattended::forget(transaction, &needles).await?;
     Ok(Erased { records, blobs, needles })
 }
@@ -338,15 +341,18 @@ async fn forget_blobs(connection: &mut Connection<'_>, needles: &[Vec<u8>]) -> R
     }
 }
 
-/// Deletes the attachment unless another memory uses the same blob. Returns the number of deleted blobs.
-async fn forget_attachment(connection: &mut Connection<'_>, memory: &Memory) -> Result<u64, Error> {
-    let Some(attachment) = &memory.attachment else { return Ok(0) };
-    let id = attachment.blob.0.as_bytes().as_slice();
-    let other = query("SELECT 1 FROM memories WHERE blob = ?").bind(id);
+/// Deletes the attachment unless another memory uses the same blob; as [`forget_media`].
+async fn forget_attachment(
+    connection: &mut Connection<'_>,
+    memory: &Memory,
+) -> Result<Option<Option<Vec<u8>>>, Error> {
+    let Some(attachment) = &memory.attachment else { return Ok(None) };
+    let id = attachment.blob.0.as_bytes();
+    let other = query("SELECT 1 FROM memories WHERE blob = ?").bind(id.as_slice());
     if other.fetch_optional(&mut *connection).await?.is_some() {
-        return Ok(0);
+        return Ok(None);
     }
-    forget_blob(connection, id).await.map(|()| 1)
+    forget_media(connection, id).await
 }
 
 async fn forget_blob(connection: &mut Connection<'_>, id: &[u8]) -> Result<(), Error> {

@@ -25,6 +25,7 @@ mod orphans;
 mod otlp;
 mod outside_data;
 mod own_worlds;
+mod pictures;
 mod plugins;
 mod policy;
 #[path = "../../../agent-core/tests/it/record_samples.rs"]

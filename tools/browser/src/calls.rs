@@ -22,6 +22,7 @@ impl PageAction {
         let args = Arguments { call: &call.name, args: &args };
         Ok(Some(match call.name.as_str() {
             "click" => Self::Click { target: args.target("target")? },
+            "click_at" => Self::Click { target: Target::Point(args.number("x")?, args.number("y")?) },
             "hover" => Self::Hover { target: args.target("target")? },
             "drag" => Self::Drag { from: args.target("from")?, to: args.target("to")? },
             "type" => Self::Type { target: args.element("target")?, text: args.text("text")? },
@@ -166,6 +167,7 @@ mod tests {
                 r#"click({"id":"e7","role":"button"})"#,
             ),
             (call("drag", json!({"from": "e1", "to": "10,20"})), r#"drag("e1", "10,20")"#),
+            (call("click_at", json!({"x": 10, "y": 20})), "click_at(10, 20)"),
             (call("scroll", json!({})), r#"scroll(300, "")"#),
             (call("back", json!({})), "back()"),
         ] {
@@ -185,6 +187,7 @@ mod tests {
         assert!(wrong("click", json!({})).contains("nothing was found?"));
         assert!(wrong("click", json!({"target": null})).contains("element's id"));
         assert!(wrong("click", json!({"where": "x", "target": "x"})).contains("takes no `where`"));
+        assert!(wrong("click_at", json!({"x": 1})).contains("a number as `y`"));
         assert!(wrong("wait", json!({"ms": "long"})).contains("a number"));
         assert!(wrong("open", json!({"url": "file:///etc/passwd"})).contains("not granted"));
         assert!(wrong("open", json!({"url": "javascript:alert(1)"})).contains("http"));

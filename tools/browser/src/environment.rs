@@ -6,7 +6,7 @@ use crate::episode::{EpisodeGoal, EpisodeStatus, Site};
 use crate::launcher::Launcher;
 use crate::page::Page;
 use crate::page_actions::ActionOutcome;
-use crate::page_tools::tools;
+use crate::page_tools::{CLICK_AT, tools};
 use crate::view::{View, render};
 use crate::{BrowserError, GoneCause};
 use async_trait::async_trait;
@@ -67,7 +67,7 @@ impl WebEnvironment {
     /// An environment on `site`. The tools, actions and words of `spec` are replaced by those of web pages. A `spec` without
     /// a question gets that of pages whose goal differs from episode to episode.
     pub fn new(mut spec: EnvironmentSpec, site: Box<dyn Site>, launcher: Arc<Launcher>) -> Self {
-        spec.tools = tools();
+        spec.tools = tools().into_iter().filter(|tool| tool.name != CLICK_AT).collect();
         spec.actions = ACTIONS.map(str::to_owned).to_vec();
         // A replay takes the observations from the log and opens no page.
         spec.deterministic = false;
@@ -89,6 +89,13 @@ impl WebEnvironment {
             call: None,
             files,
         }
+    }
+
+    /// The environment with the tool that clicks a point of the page's picture, for agents that look at it.
+    #[must_use]
+    pub fn with_points(mut self) -> Self {
+        self.spec.tools = tools();
+        self
     }
 
     /// A usable tab: the present one, or a new one.

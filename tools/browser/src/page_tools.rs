@@ -11,6 +11,9 @@ pub(crate) const MAX_WAIT_MS: i64 = 5000;
 /// Limit on the distance of one `scroll`, in pixels.
 pub(crate) const MAX_SCROLL_PX: i64 = 5000;
 
+/// Largest coordinate of a point, in pixels.
+const MAX_POINT_PX: i64 = 16_384;
+
 /// Roles of the elements that pages are mostly operated with.
 const ACTIVE: [&str; 12] = [
     "button",
@@ -66,7 +69,10 @@ pub fn exploration() -> ExplorationSpec {
     }
 }
 
-/// The tools of a page, as the controller and the skills see them.
+/// The tool that clicks a point. It is offered where a page is looked at: elsewhere nobody knows a point worth clicking.
+pub(crate) const CLICK_AT: &str = "click_at";
+
+/// The tools of a page, as the controller and the skills see them; [`CLICK_AT`] is the last.
 pub fn tools() -> Vec<ToolSpec> {
     let text = |name: &str, default: Option<&str>| Parameter {
         name: name.to_owned(),
@@ -77,6 +83,11 @@ pub fn tools() -> Vec<ToolSpec> {
         name: name.to_owned(),
         kind: ParameterKind::Integer { min, max },
         default: Some(default.into()),
+    };
+    let point = |name: &str| Parameter {
+        name: name.to_owned(),
+        kind: ParameterKind::Integer { min: 0, max: MAX_POINT_PX },
+        default: None,
     };
     let look = Effects::default();
     let acts = Effects { write: true, network: true, ..Effects::default() };
@@ -151,5 +162,12 @@ pub fn tools() -> Vec<ToolSpec> {
             look,
         ),
         tool("open", "goes to an address", vec![text("url", None)], acts),
+        tool(
+            CLICK_AT,
+            "clicks a point of the picture of the page, so many pixels from its left and from its top, as see_find gives \
+             them in `middle`",
+            vec![point("x"), point("y")],
+            acts,
+        ),
     ]
 }

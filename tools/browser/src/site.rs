@@ -46,6 +46,9 @@ pub struct WebSettings {
     /// URL patterns that must not be requested at all, in any spelling.
     #[serde(default)]
     pub never: Vec<String>,
+    /// Offers `click_at`, which clicks a point of the page's picture: for agents that look at pages (`run.observe`, `see_find`).
+    #[serde(default)]
+    pub points: bool,
     /// Description of the site for the model.
     #[serde(default)]
     pub about: Option<String>,
@@ -177,11 +180,10 @@ impl WebSettings {
                 .map_or(Settings::default().command_timeout, Duration::from_millis),
             load_timeout: Settings::default().load_timeout,
         };
-        Ok(WebEnvironment::new(
-            spec,
-            Box::new(ConfiguredSite { settings: self, task: None, true_from_start: false }),
-            Launcher::new(settings),
-        ))
+        let points = self.points;
+        let site = Box::new(ConfiguredSite { settings: self, task: None, true_from_start: false });
+        let environment = WebEnvironment::new(spec, site, Launcher::new(settings));
+        Ok(if points { environment.with_points() } else { environment })
     }
 }
 

@@ -92,7 +92,7 @@ impl Encoder {
 }
 
 /// The vector with length 1.
-fn unit(vector: &[f32]) -> Vec<f32> {
+pub(crate) fn unit(vector: &[f32]) -> Vec<f32> {
     let length = vector.iter().map(|value| value * value).sum::<f32>().sqrt().max(f32::MIN_POSITIVE);
     vector.iter().map(|value| value / length).collect()
 }

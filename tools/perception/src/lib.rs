@@ -6,6 +6,9 @@
 //! - [`see`] offers all of this as tools of an agent, which take pictures by their handles.
 //! - [`find`] locates words among the lines; [`compare`] gives the boxes that differ between two pictures.
 //! - [`Encoder`] turns pictures into vectors, by which similar ones are [`recognised`].
+//! - A [`DualEncoder`] gives pictures and texts vectors of one space; a [`Matcher`] says whether a sentence belongs to a picture.
+//! - A [`Describer`] answers questions about pictures: a language model that sees, which this crate does not have.
+//! - An [`ImageMemory`] keeps pictures as examples of labels, longer than a run.
 //! - [`SoundReader`] decodes WAV, FLAC, MP3 and Ogg Vorbis; [`Ears`] find speech in it with one network and write it down with
 //!   another. [`hear`](hear()) offers both as tools.
 //!
@@ -31,6 +34,7 @@ mod picture;
 mod reader;
 mod recognise;
 mod see;
+mod words;
 
 pub use compare::{CompareError, Comparison, compare};
 pub use features::{Encoder, EncoderError, recognised, similarity};
@@ -38,7 +42,8 @@ pub use find::{Found, find};
 pub use hear::{EarError, EarFiles, Ears, Hearing, MAX_SECONDS, Segment, SoundError, SoundReader, hear};
 pub use picture::{MAX_FILE_BYTES, MAX_PIXELS, Picture, PictureError};
 pub use reader::{Line, Reader, ReaderError, ReaderFiles};
-pub use see::{Eyes, picture_reader, see};
+pub use see::{DESCRIBE, Describer, Eyes, ImageMemory, picture_reader, see};
+pub use words::{DualEncoder, Labelled, MAX_TEXT, Matcher, WordsError};
 
 use serde::{Deserialize, Serialize};
 use std::fmt;

@@ -83,6 +83,11 @@ impl Picture {
         Ok(Self { rgb: opaque(decoded) })
     }
 
+    /// Red, green and blue of each pixel, row by row from the top left.
+    pub fn into_rgb(self) -> Vec<u8> {
+        self.rgb.into_raw()
+    }
+
     /// Width in pixels.
     pub fn width(&self) -> u32 {
         self.rgb.width()

@@ -1,8 +1,17 @@
-//! Seeing as tools: `NAME_look`, `NAME_read`, `NAME_find` and `NAME_compare`, and with an encoder `NAME_similar` and `NAME_recognise`.
+//! Seeing as tools: `NAME_look`, `NAME_read`, `NAME_find` and `NAME_compare`, with an encoder `NAME_similar`,
+//! `NAME_recognise` and `NAME_teach`, and with a describer `NAME_describe` and `NAME_ask`.
+
+mod describe;
+mod teach;
+mod words;
+
+pub use describe::{DESCRIBE, Describer};
+pub use teach::ImageMemory;
 
 use crate::kept::Kept;
-use crate::{Comparison, Encoder, Line, Picture, Reader, ReaderFiles, compare, find, recognised, similarity};
+use crate::{Comparison, Encoder, Line, Picture, Reader, ReaderFiles, compare, find, recognised};
 use async_trait::async_trait;
+use describe::{AskArguments, DescribeArguments};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -18,6 +27,8 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+use teach::TeachArguments;
+use words::{ClassifyArguments, MatchArguments, SimilarArguments, Words};
 
 /// How much longer the toolbox waits than the work may take, so that the error says which work took too long.
 const GRACE: Duration = Duration::from_secs(5);
@@ -33,6 +44,14 @@ pub struct Eyes {
     pub files: ReaderFiles,
     /// The network that compares what pictures show; without one these tools are not offered. It is loaded at the first call.
     pub encoder: Option<PathBuf>,
+    /// Folder of the dual encoder; without one `NAME_classify` is not offered.
+    pub dual: Option<PathBuf>,
+    /// Folder of the fusion encoder; without one `NAME_match` is not offered.
+    pub matcher: Option<PathBuf>,
+    /// Keeps the examples of `NAME_teach`.
+    pub images: Option<Arc<dyn ImageMemory>>,
+    /// The model that answers questions about pictures; without one these tools are not offered.
+    pub describer: Option<Arc<dyn Describer>>,
     /// Time limit of a call.
     pub within: Duration,
 }
@@ -68,26 +87,39 @@ struct CompareArguments {
 struct RecogniseArguments {
     /// Handle of the picture.
     media: String,
-    /// What it may be: labels, each with handles of example pictures.
-    examples: BTreeMap<String, Vec<String>>,
+    /// What it may be: labels, each with handles of example pictures. Without them: the labels that were taught.
+    #[serde(default)]
+    examples: Option<BTreeMap<String, Vec<String>>>,
 }
 
 /// The source `name` of tools that see. A result is kept by the content of its pictures, so a picture is read once.
 pub fn see(name: &str, eyes: Eyes) -> FixedSource {
-    let offers_similarity = eyes.encoder.is_some();
+    let (recognises, describes) = (eyes.encoder.is_some(), eyes.describer.is_some());
+    let (classifies, matches) = (eyes.dual.is_some(), eyes.matcher.is_some());
     let sight = Arc::new(Sight::new(eyes));
     let limit = (sight.eyes.within + GRACE).as_millis().try_into().unwrap_or(u64::MAX);
     let mut tools = Vec::new();
     // Each tool calls the method of its name.
     macro_rules! offer {
         ($method:ident, $Arguments:ty, $about:literal) => {
+            offer!($method, $Arguments, $about, Effects { idempotent: true, ..Effects::default() });
+        };
+        ($method:ident, $Arguments:ty, $about:literal, writes) => {
+            offer!(
+                $method,
+                $Arguments,
+                $about,
+                Effects { idempotent: true, write: true, ..Effects::default() }
+            );
+        };
+        ($method:ident, $Arguments:ty, $about:literal, $effects:expr) => {
             let own = Arc::clone(&sight);
             let call = move |args: $Arguments, context: CallContext| {
                 let sight = Arc::clone(&own);
                 async move { sight.$method(&args, &context).await }
             };
-            let effects = Effects { idempotent: true, ..Effects::default() };
-            let tool = FunctionTool::new(&identifier(name, stringify!($method)), $about, effects, call);
+            let verb = stringify!($method).trim_start_matches("r#");
+            let tool = FunctionTool::new(&identifier(name, verb), $about, $effects, call);
             tools.push(Arc::new(tool.with_timeout_ms(limit)) as Arc<dyn Tool>);
         };
     }
@@ -99,13 +131,26 @@ pub fn see(name: &str, eyes: Eyes) -> FixedSource {
         "shows what differs between two pictures of one size, by their handles"
     );
     offer!(look, NoArguments, "gives the handle of the latest picture of the world");
-    if offers_similarity {
+    if recognises || classifies {
         offer!(
             similar,
-            CompareArguments,
-            "says how similar two pictures are in what they show, from -1 to 1"
+            SimilarArguments,
+            "says how similar a picture is to another one, or to a text, in what it shows, from -1 to 1"
         );
+    }
+    if classifies {
+        offer!(classify, ClassifyArguments, "says which label fits a picture best, of labels in words");
+    }
+    if matches {
+        offer!(r#match, MatchArguments, "says how probable it is that a sentence belongs to a picture");
+    }
+    if recognises {
         offer!(recognise, RecogniseArguments, "says which label a picture fits best, by examples of each");
+        offer!(teach, TeachArguments, "keeps pictures as examples of a label, for all later runs", writes);
+    }
+    if describes {
+        offer!(describe, DescribeArguments, "describes what a picture shows, by its handle");
+        offer!(ask, AskArguments, "answers a question about a picture, by its handle");
     }
     FixedSource::new(name, tools)
 }
@@ -123,6 +168,9 @@ struct Sight {
     compared: Kept<Comparison>,
     /// Features.
     encoded: Kept<Vec<f32>>,
+    /// Answers to questions.
+    answered: Kept<String>,
+    words: Words,
 }
 
 type Bytes = Arc<[u8]>;
@@ -149,6 +197,8 @@ impl Sight {
             read: Kept::default(),
             compared: Kept::default(),
             encoded: Kept::default(),
+            answered: Kept::default(),
+            words: Words::default(),
         }
     }
 
@@ -229,23 +279,13 @@ impl Sight {
         Ok(ToolOutcome { value: Some(value), content: vec![Content::Media(frame)], ..ToolOutcome::done("") })
     }
 
-    async fn similar(
-        self: &Arc<Self>,
-        args: &CompareArguments,
-        context: &CallContext,
-    ) -> Result<ToolOutcome, String> {
-        let (one, one_features) = self.features(&args.a, context).await?;
-        let (other, other_features) = self.features(&args.b, context).await?;
-        let cosine = similarity(&one_features, &other_features);
-        Ok(outcome("", json!(cosine), format!("{cosine:.3}"), vec![one, other]))
-    }
-
     async fn recognise(
         self: &Arc<Self>,
         args: &RecogniseArguments,
         context: &CallContext,
     ) -> Result<ToolOutcome, String> {
-        let count: usize = args.examples.values().map(Vec::len).sum();
+        let Some(examples) = &args.examples else { return self.recognise_taught(&args.media, context).await };
+        let count: usize = examples.values().map(Vec::len).sum();
         if count == 0 {
             return Err("there are no examples: give at least one picture for each label".to_owned());
         }
@@ -253,8 +293,8 @@ impl Sight {
             return Err(format!("there are {count} examples; the limit is {MAX_EXAMPLES}"));
         }
         let (media, features) = self.features(&args.media, context).await?;
-        let (mut about, mut known) = (vec![media], Vec::with_capacity(args.examples.len()));
-        for (label, handles) in &args.examples {
+        let (mut about, mut known) = (vec![media], Vec::with_capacity(examples.len()));
+        for (label, handles) in examples {
             let mut examples = Vec::with_capacity(handles.len());
             for handle in handles {
                 let (media, features) = self.features(handle, context).await?;
@@ -267,12 +307,24 @@ impl Sight {
         }
         let borrowed =
             known.iter().map(|(label, all)| (*label, all.iter().map(|one| one.as_slice()).collect()));
-        let found = recognised(&features, borrowed);
-        let text: Vec<String> = found.iter().map(|(label, score)| format!("{label}: {score:.3}")).collect();
-        let labels: Vec<Value> =
-            found.iter().map(|(label, score)| json!({"label": label, "similarity": score})).collect();
-        let value = json!({"label": found.first().map(|(label, _)| *label), "labels": labels});
-        Ok(outcome("", value, text.join("\n"), about))
+        Ok(labelled(&recognised(&features, borrowed), about))
+    }
+
+    /// Recognises a picture by the examples of earlier calls and runs.
+    async fn recognise_taught(
+        self: &Arc<Self>,
+        handle: &str,
+        context: &CallContext,
+    ) -> Result<ToolOutcome, String> {
+        let taught = self.images()?.taught().await?;
+        if taught.is_empty() {
+            return Err("nothing was taught yet: give examples of each label, or teach some first".to_owned());
+        }
+        let (media, features) = self.features(handle, context).await?;
+        let borrowed = taught
+            .iter()
+            .map(|(label, all)| (label.as_str(), all.iter().map(Vec::as_slice).collect::<Vec<_>>()));
+        Ok(labelled(&recognised(&features, borrowed), vec![media]))
     }
 
     /// The features of a picture by its handle.
@@ -348,6 +400,15 @@ async fn picture(handle: &str, context: &CallContext) -> Result<(Media, Bytes), 
     if media.is_picture() { Ok((media, bytes)) } else { Err(format!("{media} is no picture")) }
 }
 
+/// Labels with their similarities, the best first.
+fn labelled(found: &[(&str, f32)], about: Vec<Media>) -> ToolOutcome {
+    let text: Vec<String> = found.iter().map(|(label, score)| format!("{label}: {score:.3}")).collect();
+    let labels: Vec<Value> =
+        found.iter().map(|(label, score)| json!({"label": label, "similarity": score})).collect();
+    let value = json!({"label": found.first().map(|(label, _)| *label), "labels": labels});
+    outcome("", value, text.join("\n"), about)
+}
+
 fn outcome(message: &str, value: Value, text: String, about: Vec<Media>) -> ToolOutcome {
     let content = if text.is_empty() { Vec::new() } else { vec![Content::text(text)] };
     ToolOutcome { value: Some(value), content, about, ..ToolOutcome::done(message) }
@@ -361,21 +422,65 @@ mod tests {
     use std::io::Cursor;
 
     fn eyes() -> (Toolbox, Arc<MediaInMemory>) {
+        eyes_with(None, Duration::from_mins(1))
+    }
+
+    pub(super) fn eyes_with(
+        describer: Option<Arc<dyn Describer>>,
+        within: Duration,
+    ) -> (Toolbox, Arc<MediaInMemory>) {
+        blind_eyes(describer, None, within)
+    }
+
+    pub(super) fn eyes_that_remember(images: Option<Arc<dyn ImageMemory>>) -> (Toolbox, Arc<MediaInMemory>) {
+        blind_eyes(None, images, Duration::from_mins(1))
+    }
+
+    /// Eyes with the small networks of the fixtures that compare pictures with words.
+    pub(super) fn eyes_of_words() -> (Toolbox, Arc<MediaInMemory>) {
+        let fixtures = std::path::PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
         let nowhere = std::path::PathBuf::from("/nowhere/at/all");
         let files =
             ReaderFiles { detector: nowhere.clone(), recogniser: nowhere.clone(), dictionary: nowhere };
-        let source =
-            see("see", Eyes { files, encoder: Some("/nowhere/else".into()), within: Duration::from_mins(1) });
+        let eyes = Eyes {
+            files,
+            encoder: None,
+            dual: Some(fixtures.join("clip")),
+            matcher: Some(fixtures.join("blip")),
+            images: None,
+            describer: None,
+            within: Duration::from_mins(1),
+        };
+        (Toolbox::new(vec![Arc::new(see("see", eyes))], CallLimits::default()), Arc::default())
+    }
+
+    /// Eyes whose networks are missing.
+    fn blind_eyes(
+        describer: Option<Arc<dyn Describer>>,
+        images: Option<Arc<dyn ImageMemory>>,
+        within: Duration,
+    ) -> (Toolbox, Arc<MediaInMemory>) {
+        let nowhere = std::path::PathBuf::from("/nowhere/at/all");
+        let files =
+            ReaderFiles { detector: nowhere.clone(), recogniser: nowhere.clone(), dictionary: nowhere };
+        let (dual, matcher) = (None, None);
+        let encoder = Some("/nowhere/else".into());
+        let source = see("see", Eyes { files, encoder, dual, matcher, images, describer, within });
         (Toolbox::new(vec![Arc::new(source)], CallLimits::default()), Arc::default())
     }
 
-    async fn call(toolbox: &Toolbox, store: &Arc<MediaInMemory>, name: &str, args: Value) -> ToolOutcome {
+    pub(super) async fn call(
+        toolbox: &Toolbox,
+        store: &Arc<MediaInMemory>,
+        name: &str,
+        args: Value,
+    ) -> ToolOutcome {
         let Value::Object(args) = args else { panic!("not an object") };
         let context = CallContext { media: Some(store.clone()), ..CallContext::default() };
         toolbox.validate(&ToolCall { name: name.into(), args }).unwrap().run(context).await
     }
 
-    fn png(dot: bool) -> Vec<u8> {
+    pub(super) fn png(dot: bool) -> Vec<u8> {
         let mut picture = RgbImage::from_pixel(40, 30, Rgb([255; 3]));
         if dot {
             picture.put_pixel(10, 20, Rgb([0; 3]));

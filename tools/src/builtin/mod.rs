@@ -8,14 +8,16 @@ mod hear;
 mod human;
 mod see;
 mod shell;
+mod speak;
 
 pub use clock::clock;
 pub use fetch::FetchSettings;
 pub use files::FilesSettings;
 pub use hear::HearSettings;
 pub use human::{HumanSettings, Person};
-pub use see::SeeSettings;
+pub use see::{DescriberSettings, SeeSettings};
 pub use shell::ShellSettings;
+pub use speak::{SpeakError, SpeakSettings};
 
 /// The first `chars` characters of `text`, with a note if any were cut.
 fn truncate(text: &str, chars: usize) -> String {

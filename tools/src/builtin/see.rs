@@ -12,7 +12,31 @@ pub struct SeeSettings {
     /// none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub encoder: Option<String>,
+    /// A dual encoder, which compares pictures with words: a folder with `vision_model.onnx`, `text_model.onnx`, `tokenizer.json`,
+    /// `preprocessor_config.json` and `config.json` of CLIP or `SigLIP`. It adds `NAME_classify`, and texts to `NAME_similar`. Default: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dual: Option<String>,
+    /// A fusion encoder, which says whether a sentence belongs to a picture: a folder with `model.onnx`, `tokenizer.json` and
+    /// `preprocessor_config.json` of BLIP for image–text matching. It adds `NAME_match`. Default: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub matcher: Option<String>,
+    /// The language model that answers questions about pictures: it adds `NAME_describe` and `NAME_ask`. Default: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub describer: Option<DescriberSettings>,
     /// Time limit of a call, in milliseconds. Default: 120,000.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout_ms: Option<u64>,
+}
+
+/// A language model that sees, in this process: two files that are published together.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DescriberSettings {
+    /// The model: a name of `sojourn models list`, or a `.gguf` file.
+    pub model: String,
+    /// Its projector of pictures (`mmproj`): a `.gguf` file.
+    pub mmproj: String,
+    /// Context in tokens, for a picture, a question and its answer. Default: 4096.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub context_tokens: Option<u32>,
 }

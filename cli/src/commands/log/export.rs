@@ -21,13 +21,27 @@ pub async fn export(store: &Store, args: &Export) -> Result<()> {
     }
     let Some(path) = &args.out else {
         let mut out = BufWriter::new(io::stdout().lock());
-        written(store, &info, args.format, to, &mut out).await?;
+        written(store, &info, args.format, to, None, &mut out).await?;
         return Ok(out.flush()?);
+    };
+    let from = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let images = match &args.images {
+        Some(_) if args.format != Format::Sft => {
+            return Err(Failure::new(Kind::Usage, "pictures are exported beside conversations only")
+                .hint("add `--format sft`")
+                .into());
+        }
+        Some(directory) => {
+            std::fs::create_dir_all(directory)
+                .with_context(|| format!("cannot create `{}`", directory.display()))?;
+            Some(sft::Images { directory, from })
+        }
+        None => None,
     };
     let unwritable = || format!("cannot write `{}`", path.display());
     let mut file = beside(path).with_context(unwritable)?;
     let mut out = BufWriter::new(file.as_file_mut());
-    let count = written(store, &info, args.format, to, &mut out).await?;
+    let count = written(store, &info, args.format, to, images, &mut out).await?;
     out.flush().with_context(unwritable)?;
     drop(out);
     file.as_file().sync_all().with_context(unwritable)?;
@@ -52,10 +66,11 @@ async fn written(
     info: &RunInfo,
     format: Format,
     to: Option<EventSeq>,
+    images: Option<sft::Images<'_>>,
     out: &mut impl Write,
 ) -> Result<u64> {
     match format {
-        Format::Sft => sft::write(store, info, to, out).await,
+        Format::Sft => sft::write(store, info, to, images, out).await,
         Format::Otlp => otlp::write(store, info, to, out).await,
         Format::Jsonl => {
             let mut lines = store.export(&info.id, to).await?;

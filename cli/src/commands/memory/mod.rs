@@ -1,5 +1,7 @@
 //! `sojourn memory`: searching, correcting and forgetting memories.
 
+#[cfg(feature = "perception")]
+mod by_picture;
 pub mod change;
 mod show;
 mod transfer;
@@ -23,7 +25,7 @@ pub async fn memory(home: &Home, command: Command) -> Result<()> {
     let tenant = Home::tenant()?;
     match command {
         Command::Search(args) => search(&memories, &tenant, args).await,
-        Command::Show(args) => show::show(&memories, &tenant, &args).await,
+        Command::Show { one, out } => show::show(&memories, &tenant, &one, out.as_deref()).await,
         Command::Why(args) => show::why(&memories, &tenant, &args).await,
         Command::Edit { id, text, json } => change::edit(&memories, &tenant, &id, &text, json).await,
         Command::Pin(args) => change::pin(&memories, &tenant, &args, true).await,
@@ -40,6 +42,13 @@ pub async fn memory(home: &Home, command: Command) -> Result<()> {
 }
 
 async fn search(memories: &Memories, tenant: &Tenant, args: MemorySearch) -> Result<()> {
+    if let Some(file) = &args.image {
+        #[cfg(feature = "perception")]
+        return by_picture::search(memories, tenant, file, args.k, args.json).await;
+        #[cfg(not(feature = "perception"))]
+        return Err(crate::eyes::absent(format!("{}: ", file.display())).into());
+    }
+    let text = args.text.unwrap_or_default();
     let kinds: Vec<MemoryKind> = args.kinds.into_iter().map(memory_kind).collect();
     let run = match &args.run {
         Some(name) => Some(logbook::find_run(memories.store(), name).await?.id),
@@ -51,7 +60,7 @@ async fn search(memories: &Memories, tenant: &Tenant, args: MemorySearch) -> Res
         environment: args.environment.as_deref(),
         run: run.as_ref(),
         as_of: args.as_of.map(Tick),
-        ..Query::new(tenant, &args.text)
+        ..Query::new(tenant, &text)
     };
     find(memories, query, args.explain, args.json).await
 }

@@ -1,18 +1,31 @@
-use super::{origin, place, resolve};
+use super::{origin, place, resolve, short};
 use crate::args::OneMemory;
+use crate::commands::log::export::beside;
+use crate::error::{Failure, Kind};
 use crate::logbook::memories::{Origin, origins, successors};
 use crate::{duration, embedding, output, table};
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use serde_json::json;
-use sojourn_memory::{Memories, Memory, Tenant};
+use sojourn_memory::{Attachment, Memories, Memory, Tenant};
+use sojourn_tools::media::described;
+use std::io::Write as _;
+use std::path::Path;
 
 /// Prints one memory in full.
-pub async fn show(memories: &Memories, tenant: &Tenant, args: &OneMemory) -> Result<()> {
+pub async fn show(memories: &Memories, tenant: &Tenant, args: &OneMemory, out: Option<&Path>) -> Result<()> {
     let memory = resolve(memories, tenant, &args.id).await?;
+    let attached = match &memory.attachment {
+        Some(attachment) => Some(attached(memories, &memory, attachment, out).await?),
+        None if out.is_some() => {
+            let text = format!("the memory {} has neither a picture nor a sound", memory.id);
+            return Err(Failure::new(Kind::NotFound, text).into());
+        }
+        None => None,
+    };
     if args.json {
         return Ok(output::json(&memory)?);
     }
-    for (name, value) in lines(&memory) {
+    for (name, value) in lines(&memory).into_iter().chain(attached.map(|value| ("attached", value))) {
         output::line(format!("{name:<12}{value}"))?;
     }
     Ok(output::line(format!("\n{}", memory.text))?)
@@ -41,8 +54,33 @@ fn lines(memory: &Memory) -> Vec<(&'static str, String)> {
     add("valid to", memory.valid_to_ms.map(duration::date));
     add("expires", memory.expires_at_ms.map(duration::date));
     add("replaced by", memory.superseded_by.map(|id| id.to_string()));
-    add("attached", memory.attachment.as_ref().map(|it| format!("{} {}", it.media_type, it.blob)));
     lines
+}
+
+/// The picture or sound of a memory in words: its type and size, and its file, which is written where `out` names it.
+async fn attached(
+    memories: &Memories,
+    memory: &Memory,
+    attachment: &Attachment,
+    out: Option<&Path>,
+) -> Result<String> {
+    let bytes = match memories.store().blob(&attachment.blob).await {
+        Ok(bytes) => bytes,
+        Err(error) if out.is_none() => return Ok(format!("{}, gone: {error}", attachment.media_type)),
+        Err(error) => return Err(error.into()),
+    };
+    let media = described(&bytes, &attachment.media_type, "memory");
+    let path = match out {
+        Some(path) => {
+            let unwritable = || format!("cannot write `{}`", path.display());
+            let mut file = beside(path).with_context(unwritable)?;
+            file.write_all(&bytes).with_context(unwritable)?;
+            file.persist(path).with_context(unwritable)?;
+            format!("in `{}`", path.display())
+        }
+        None => format!("`sojourn memory show {} --out FILE` writes it", short(&memory.id)),
+    };
+    Ok(format!("{media}, {}; {path}", output::bytes(bytes.len() as u64)))
 }
 
 /// Prints the records that a memory was made from, and its successors.

@@ -7,9 +7,10 @@ use crate::output;
 use crate::scratch::Scratch;
 use anyhow::{Context as _, Result};
 use serde_json::json;
-use sojourn_core::{Effect, LogRecord, Noted, Provenance};
+use sojourn_core::{ControlRecord, Effect, LogRecord, Noted, Provenance, attachment};
 use sojourn_memory::{EventSeq, Memories, Memory, RecordQuery, RunInfo, Store, Tenant, Tick};
 use sojourn_skills::LibraryState;
+use sojourn_tools::Media;
 use std::collections::BTreeMap;
 use std::process::ExitCode;
 
@@ -33,6 +34,8 @@ pub async fn rebuild(home: &Home, store: &Store, info: &RunInfo, as_json: bool) 
     let mut reading = Reading::new(store, info, RecordQuery::all()).await?;
     let environment = info.environment.clone();
     let provenance = Provenance { tenant: tenant.clone(), environment, run: info.id.clone() };
+    // The latest picture of what came of the last act.
+    let mut picture: Option<Media> = None;
     while let Some((record, content)) = reading.next().await? {
         let noted = Noted { seq: record.seq, at_ms: record.at_ms, replayed: true, foreign: false };
         match content {
@@ -44,8 +47,17 @@ pub async fn rebuild(home: &Home, store: &Store, info: &RunInfo, as_json: bool) 
                         .apply(&change)
                         .with_context(|| format!("record {} does not apply", record.seq))?;
                 }
+                Effect::Act { .. } => picture = None,
                 Effect::Remember { memory } => {
-                    memories.remember(&provenance.memory(&memory, noted), &[]).await?;
+                    let mut new = provenance.memory(&memory, noted);
+                    new.attachment = picture.as_ref().and_then(|picture| attachment(&memory, picture));
+                    if let Some(attached) = &new.attachment {
+                        match store.blob(&attached.blob).await {
+                            Ok(bytes) => drop(rebuilt.put_blob(&bytes).await?),
+                            Err(_) => new.attachment = None,
+                        }
+                    }
+                    memories.remember(&new, &[]).await?;
                 }
                 Effect::Consolidate { edits } => {
                     provenance.consolidate(&memories, &edits, noted).await?;
@@ -55,6 +67,11 @@ pub async fn rebuild(home: &Home, store: &Store, info: &RunInfo, as_json: bool) 
                 }
                 _ => {}
             },
+            Some(LogRecord::ControlRecord(control)) => {
+                if let ControlRecord::FrameTaken { frame } = *control {
+                    picture = Some(frame);
+                }
+            }
             _ => {}
         }
     }
@@ -103,6 +120,10 @@ impl Comparison {
                         && memory.event_time_ms == other.event_time_ms
                         && memory.environment == other.environment
                         && memory.seq == other.seq
+                        // Older versions remembered no pictures, and one may be forgotten.
+                        && (memory.attachment.is_none()
+                            || other.attachment.is_none()
+                            || memory.attachment == other.attachment)
                         // Other runs may have added sources and counts.
                         && memory.sources.iter().all(|source| other.sources.contains(source))
                         && memory.helpful <= other.helpful

@@ -36,7 +36,7 @@ pub async fn call(
     } else {
         let agent = AgentFile::read(home.environments(), path, &[])?;
         policies.add(&agent.run.tools.clone().unwrap_or_default().policy)?;
-        let toolbox = agent.patient_toolbox().await?.ok_or_else(|| {
+        let toolbox = agent.patient_toolbox(home).await?.ok_or_else(|| {
             Failure::new(Kind::Usage, format!("`{}` names no tools", path.display()))
                 .hint(format!("add a table like [tools.notes], or name a directory with a `{FILE}`"))
         })?;

@@ -24,7 +24,7 @@ pub async fn list(home: &Home, path: Option<&Path>, environment: Option<&str>, j
     let settings = agent.as_ref().and_then(|agent| agent.run.tools.clone()).unwrap_or_default();
     let policy = Policy::new(settings.policy)?;
     if let Some(agent) = &agent
-        && let Some(toolbox) = agent.patient_toolbox().await?
+        && let Some(toolbox) = agent.patient_toolbox(home).await?
     {
         others = toolbox.specs();
         notices = toolbox.refresh().notices;

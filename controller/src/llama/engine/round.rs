@@ -20,6 +20,7 @@ impl Engine<'_> {
     pub(super) fn round(&mut self) -> Result<(), ControllerError> {
         self.batch.clear();
         self.rows.clear();
+        self.show_picture();
         let start = Instant::now();
         self.add_sequences()?;
         self.add_speculation()?;
@@ -51,6 +52,27 @@ impl Engine<'_> {
         self.running.iter_mut().for_each(Running::send_pieces);
         self.note_draft_speed(single, took);
         Ok(())
+    }
+
+    /// Evaluates the next picture of a prompt, of the highest priority: one a round, because all answers wait for it.
+    fn show_picture(&mut self) {
+        let due = |running: &Running| {
+            let Phase::Prefill { next } = running.phase else { return None };
+            running.job.pictures.at(next).map(|_| next)
+        };
+        let found = (0..self.running.len()).filter_map(|at| Some((at, due(&self.running[at])?)));
+        let Some((at, next)) =
+            found.max_by_key(|(at, _)| (self.running[*at].job.priority, std::cmp::Reverse(*at)))
+        else {
+            return;
+        };
+        let running = &mut self.running[at];
+        let (Some(picture), Some(sight)) = (running.job.pictures.at(next), &self.sight) else { return };
+        let position = running.job.pictures.position(next);
+        match self.memory.show(sight, picture, position, running.slot) {
+            Ok(()) => running.phase = Phase::Prefill { next: picture.end() },
+            Err(error) => running.fault = Some(error),
+        }
     }
 
     /// The answer that was evaluated alone in the last batch, if only one was.
@@ -143,14 +165,23 @@ impl Engine<'_> {
         for at in readers {
             let running = &self.running[at];
             let Phase::Prefill { next } = running.phase else { continue };
+            if running.fault.is_some() {
+                continue;
+            }
             if writers.is_some_and(|writer| writer > running.job.priority) {
                 room = room.min(MAX_BACKGROUND_PREFILL);
             }
             let prompt = &running.job.prompt;
-            let upto = prompt.len().min(next + room);
-            for (position, &token) in prompt.iter().enumerate().take(upto).skip(next) {
-                let last = position + 1 == prompt.len();
-                self.batch.add(token, position as i32, &[running.slot as i32], last).map_err(batch)?;
+            let pictures = &running.job.pictures;
+            let upto = pictures.text_until(next, prompt.len()).min(next + room);
+            if upto == next {
+                continue;
+            }
+            let begin = pictures.position(next);
+            for (index, &token) in prompt.iter().enumerate().take(upto).skip(next) {
+                let last = index + 1 == prompt.len();
+                let position = begin + (index - next) as i32;
+                self.batch.add(token, position, &[running.slot as i32], last).map_err(batch)?;
             }
             if upto == prompt.len() {
                 self.rows.push(Row::Prompt { job: at, row: self.batch.n_tokens() - 1 });

@@ -47,3 +47,25 @@ async fn a_goal_that_is_true_from_the_start_does_not_count() {
     let idle = site.step(&action("wait(1)")).await.unwrap();
     assert!(idle.ended.is_none() && idle.unlocked.is_empty());
 }
+
+/// A canvas has no elements: only a point of its picture can be clicked.
+#[tokio::test]
+async fn a_point_of_the_picture_is_clicked_where_the_site_offers_it() {
+    if chromium().is_none() {
+        return;
+    }
+    let server = Server::start().await;
+    let success = "document.getElementById('said').textContent === 'started'";
+    let mut site = world(&server, "/pages/canvas.html", success, &json!({"points": true}));
+    assert!(site.spec().tools.iter().any(|tool| tool.name == "click_at"));
+    site.reset(0).await.unwrap();
+    let picture = site.frame().await.unwrap();
+    assert_eq!(&picture.bytes[1..4], b"PNG");
+    let missed = site.step(&action("click_at(20, 20)")).await.unwrap();
+    assert!(missed.ended.is_none() && text(&site).contains("missed"), "{}", text(&site));
+    // The page puts the canvas 8 pixels from its edges; the button is at 250, 200 of it.
+    let hit = site.step(&action("click_at(300, 228)")).await.unwrap();
+    assert_eq!(hit.unlocked, ["do_it"]);
+    let plain = world(&server, "/pages/canvas.html", success, &json!({}));
+    assert!(plain.spec().tools.iter().all(|tool| tool.name != "click_at"));
+}

@@ -1,0 +1,67 @@
+//! The pictures of a run after it: in memory, in training data, and forgotten.
+
+#![allow(clippy::unwrap_used, reason = "what helpers of tests may do is what tests may do")]
+
+use crate::support::place;
+use serde_json::Value;
+use sojourn_testkit::{answer, serve};
+
+const PNG: &[u8] = b"\x89PNG\r\n\x1a\n";
+
+#[test]
+fn a_run_that_looks_is_remembered_exported_and_forgotten_with_its_pictures() {
+    let place = place();
+    let base_url = serve(|request| answer(&request.body)) + "/v1";
+    place.write(
+        "agent.toml",
+        format!(
+            "environment = \"crafter\"\nmodel = \"scripted\"\nembedding = \"none\"\n\
+             [controller]\nkind = \"openai\"\nbase_url = \"{base_url}\"\nvision = true\n\
+             [run]\nobserve = [\"text\", \"frame\"]\nframes = \"step\"\n"
+        ),
+    );
+    place.text(&["run", "agent.toml", "--steps", "120"]);
+    assert_eq!(place.json(&["replay", "latest", "--verify"])["matched"], true);
+    place.text(&["replay", "latest", "--rebuild"]);
+
+    // Conversations name the pictures that the model was shown, as files.
+    place.text(&["log", "export", "latest", "--format", "sft", "--images", "pictures", "--out", "sft.jsonl"]);
+    let told = std::fs::read_to_string(place.path().join("sft.jsonl")).unwrap();
+    let mut shown = 0;
+    for one in told.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()) {
+        let parts = one["messages"].as_array().unwrap().iter();
+        let parts = parts.flat_map(|message| message["content"].as_array().unwrap());
+        let images = one["images"].as_array().unwrap();
+        assert_eq!(parts.filter(|part| part["type"] == "image").count(), images.len());
+        for image in images {
+            let file = std::fs::read(place.path().join(image.as_str().unwrap())).unwrap();
+            assert!(file.starts_with(PNG));
+            shown += 1;
+        }
+    }
+    assert!(shown > 0, "no conversation shows a picture:\n{told}");
+
+    // Events have the picture of what came of them.
+    let found = place.json(&["memory", "search", "", "--kind", "episode", "-k", "100"]);
+    let memories = found["memories"].as_array().unwrap().iter().map(|hit| &hit["memory"]);
+    let pictured: Vec<&Value> = memories.filter(|memory| memory["attachment"].is_object()).collect();
+    assert!(!pictured.is_empty(), "{found}");
+    let (id, blob) = (pictured[0]["id"].as_str().unwrap(), &pictured[0]["attachment"]["blob"]);
+    assert!(place.text(&["memory", "show", id]).contains("image/png, 288×288"));
+    place.text(&["memory", "show", id, "--out", "one.png"]);
+    assert!(std::fs::read(place.path().join("one.png")).unwrap().starts_with(PNG));
+
+    // The bytes of a picture go with the last memory that has it.
+    let kept = |place: &sojourn_testkit::Place| {
+        let media = place.json(&["log", "media", "latest"]);
+        media.as_array().unwrap().iter().any(|media| media["blob"] == *blob && media["kept"] == true)
+    };
+    assert!(kept(&place));
+    let same = pictured.iter().filter(|memory| memory["attachment"]["blob"] == *blob);
+    let ids: Vec<&str> = same.map(|memory| memory["id"].as_str().unwrap()).collect();
+    let forgotten = place.json(&[&["memory", "forget", "--yes"], &ids[..]].concat());
+    let last = forgotten["forgotten"].as_array().unwrap().last().unwrap();
+    assert!(last["blobs"].as_u64().unwrap() >= 1 && last["residue"] == serde_json::json!([]), "{forgotten}");
+    assert!(!kept(&place));
+    place.text(&["log", "verify"]);
+}
