@@ -28,21 +28,6 @@ pub trait Controller: Send + Sync {
     /// [`ControllerError`] with the reason; see its variants for which controller returns which.
     async fn complete(&self, request: &Request, cancel: &Cancel) -> Result<Reply, ControllerError>;
 
-    /// How probable each of `choices` is as the continuation of `request`, as the logarithm of the probability of the first token that tells
-    /// it from the others. `None` where the controller does not tell probabilities, which is the default.
-    ///
-    /// # Errors
-    /// As [`complete`](Self::complete); [`ControllerError::BadRequest`] if two choices begin with the same token.
-    async fn score(
-        &self,
-        request: &Request,
-        choices: &[String],
-        cancel: &Cancel,
-    ) -> Result<Option<Vec<f32>>, ControllerError> {
-        let _ = (request, choices, cancel);
-        Ok(None)
-    }
-
     /// As [`complete`](Self::complete), and sends the answers to `pieces` while they are written.
     ///
     /// The pieces of a candidate, one after the other, are a beginning of its text: the reply has every text whole. A

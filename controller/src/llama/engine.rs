@@ -209,10 +209,6 @@ impl<'model> Engine<'model> {
     fn open_sequences(&mut self, running: &mut Running) {
         running.timing.prefill_ms = since(running.since);
         running.since = Instant::now();
-        if let Some(scores) = running.job.scores.take() {
-            // The caller may have stopped waiting.
-            let _ = scores.send(self.memory.logits(running.slot).to_vec());
-        }
         let job = &running.job;
         let trie = self.vocabulary.tok_trie();
         let mut sequences = Vec::with_capacity(job.candidates as usize);

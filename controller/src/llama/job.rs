@@ -30,8 +30,6 @@ pub(super) struct Job {
     pub queued: Instant,
     pub deadline: Option<Instant>,
     pub cancel: Cancel,
-    /// Where the scores of all tokens after the prompt go.
-    pub scores: Option<oneshot::Sender<Vec<f32>>>,
     /// Where pieces of the answers go while they are written.
     pub pieces: Option<Pieces>,
     pub reply: oneshot::Sender<Result<Reply, ControllerError>>,

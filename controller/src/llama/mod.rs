@@ -31,9 +31,7 @@ pub use embedder::LlamaEmbedder;
 pub use options::LlamaOptions;
 
 use crate::gguf::Header;
-use crate::{
-    Cancel, Constraint, Controller, ControllerError, Lens, Message, ModelInfo, Pieces, Reply, Request, Role,
-};
+use crate::{Cancel, Controller, ControllerError, Lens, Message, ModelInfo, Pieces, Reply, Request, Role};
 use async_trait::async_trait;
 use engine::Engine;
 use grammar::GrammarCache;
@@ -42,7 +40,7 @@ use llama_cpp_2::token::LlamaToken;
 use load::LoadedModel;
 use prompt_encoder::{Encoded, PromptEncoder};
 use sight::{PlacedPictures, Shown, Sight};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -193,31 +191,7 @@ impl Controller for LlamaController {
     }
 
     async fn complete(&self, request: &Request, cancel: &Cancel) -> Result<Reply, ControllerError> {
-        self.answer(request, cancel, None, None).await
-    }
-
-    async fn score(
-        &self,
-        request: &Request,
-        choices: &[String],
-        cancel: &Cancel,
-    ) -> Result<Option<Vec<f32>>, ControllerError> {
-        let tokens = self.prompt_encoder.first_tokens(choices);
-        let distinct: BTreeSet<i32> = tokens.iter().map(|token| token.0).collect();
-        if distinct.len() < choices.len() {
-            let reason = "two choices begin with the same token".to_owned();
-            return Err(ControllerError::BadRequest { reason });
-        }
-        // One token is written after the scores, of whatever form.
-        let request =
-            Request { constraint: Constraint::text(), candidates: 1, max_tokens: 1, ..request.clone() };
-        let (sender, scores) = oneshot::channel();
-        self.answer(&request, cancel, None, Some(sender)).await?;
-        let Ok(scores) = scores.await else { return Ok(None) };
-        let most = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-        let sum = scores.iter().map(|score| (score - most).exp()).sum::<f32>().ln() + most;
-        let score = |token: &LlamaToken| scores.get(token.0.unsigned_abs() as usize).map(|score| score - sum);
-        Ok(tokens.iter().map(score).collect())
+        self.answer(request, cancel, None).await
     }
 
     async fn complete_in_pieces(
@@ -226,7 +200,7 @@ impl Controller for LlamaController {
         cancel: &Cancel,
         pieces: Pieces,
     ) -> Result<Reply, ControllerError> {
-        self.answer(request, cancel, Some(pieces), None).await
+        self.answer(request, cancel, Some(pieces)).await
     }
 }
 
@@ -259,7 +233,6 @@ impl LlamaController {
         request: &Request,
         cancel: &Cancel,
         pieces: Option<Pieces>,
-        scores: Option<oneshot::Sender<Vec<f32>>>,
     ) -> Result<Reply, ControllerError> {
         self.check(request)?;
         let queued = Instant::now();
@@ -284,7 +257,6 @@ impl LlamaController {
             queued,
             deadline: request.deadline_ms.and_then(|limit| queued.checked_add(Duration::from_millis(limit))),
             cancel: cancel.clone(),
-            scores,
             pieces,
             reply,
         };

@@ -109,17 +109,6 @@ impl PromptEncoder {
         Ok(Encoded { tokens, pictures, part_tokens })
     }
 
-    /// The first token of each text.
-    pub(super) fn first_tokens(&self, texts: &[String]) -> Vec<LlamaToken> {
-        let vocabulary = self.model.vocab();
-        let first = |text: &String| {
-            let mut tokens = Vec::new();
-            vocabulary.tokenize_into(text.as_bytes(), &mut tokens, false, false);
-            tokens.first().copied()
-        };
-        texts.iter().filter_map(first).collect()
-    }
-
     /// Counts the tokens that start in each of `parts`. `tokens` encode the parts' concatenation.
     fn tokens_per_part(&self, tokens: &[LlamaToken], parts: &[&str]) -> Vec<u32> {
         let mut shares = vec![0; parts.len()];
