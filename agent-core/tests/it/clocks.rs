@@ -102,15 +102,15 @@ async fn a_skill_that_outlives_the_run_is_cut_off_and_a_resume_starts_another_ep
 /// Wherever the first process died, also within a step.
 #[tokio::test]
 async fn the_time_between_two_processes_is_not_the_runs() {
-    not_counted_before(ControlRecord::resumed()).await;
+    Box::pin(not_counted_before(ControlRecord::resumed())).await;
 }
 
 #[tokio::test]
 async fn the_time_before_a_fork_is_not_the_forks() {
-    not_counted_before(ControlRecord::Forked {
+    Box::pin(not_counted_before(ControlRecord::Forked {
         forked_from: ForkPoint { run: RunId::new(1, 1), seq: EventSeq(1), hash: Hash::of(b"record") },
         changes: ForkChanges::new("cards".parse().unwrap()),
-    })
+    }))
     .await;
 }
 

@@ -350,13 +350,13 @@ async fn a_replay_does_not_touch_it() {
 /// Kills it after every record, once before and once after the world did what had been asked of it.
 #[tokio::test]
 async fn no_call_is_silently_repeated() {
-    kill_everywhere(WRITES).await;
+    Box::pin(kill_everywhere(WRITES)).await;
 }
 
 /// What cannot be undone is not repeated either, whether or not the tool says that it writes.
 #[tokio::test]
 async fn an_irreversible_call_is_not_repeated_either() {
-    kill_everywhere(Effects { irreversible: true, ..Effects::default() }).await;
+    Box::pin(kill_everywhere(Effects { irreversible: true, ..Effects::default() })).await;
 }
 
 async fn kill_everywhere(effects: Effects) {

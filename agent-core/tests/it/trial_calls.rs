@@ -27,7 +27,7 @@ fn count(records: &[Record], kind: RecordKind) -> u64 {
 
 #[tokio::test]
 async fn a_call_in_a_trial_is_a_record_before_it_is_made() {
-    let (lab, records) = learned(None).await;
+    let (lab, records) = Box::pin(learned(None)).await;
     let calls = count(&records, RecordKind::TrialCall);
     assert!(calls >= 4, "five worlds, of which three are needed: {calls}");
     let granted = grants(&records).iter().filter(|(_, granted, _)| *granted).count() as u64;
@@ -41,7 +41,7 @@ async fn a_call_in_a_trial_is_a_record_before_it_is_made() {
 
 #[tokio::test]
 async fn calls_in_trials_are_within_the_budget_of_tool_calls() {
-    let (lab, records) = learned(Some(3)).await;
+    let (lab, records) = Box::pin(learned(Some(3))).await;
     assert_eq!(count(&records, RecordKind::TrialCall), 3);
     assert_eq!(lab.bank.reads.load(Ordering::SeqCst), 3);
 }

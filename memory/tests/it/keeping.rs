@@ -334,6 +334,5 @@ sojourn_testkit::also_in_postgres!(
     document_update_changes_only_changed_passages,
     each_text_is_embedded_once_while_old_vectors_serve_recall,
     memory_can_have_an_image_and_vectors_of_several_models,
-    forgetting_deletes_every_copy_and_the_log_verifies,
     a_memory_from_outside_stays_one,
 );

@@ -412,7 +412,6 @@ sojourn_testkit::also_in_postgres!(
     log_is_always_a_prefix_of_appended_records,
     queries_select_by_sequence_and_kind,
     a_run_that_was_cut_off_before_its_first_record_is_started_again,
-    run_has_at_most_one_writer,
     many_runs_can_be_written_concurrently,
     invalid_input_is_rejected_without_effect,
     runs_are_found_by_id_prefix,
