@@ -71,12 +71,11 @@ fn sweep(parent: &Path) {
         if !about.is_dir() || about.uid() != geteuid().as_raw() {
             continue;
         }
-        let is_left = match File::open(path.join(LOCK)) {
-            Ok(lock) => lock.try_lock().is_ok(),
-            Err(_) => {
-                let age = about.modified().ok().and_then(|at| SystemTime::now().duration_since(at).ok());
-                age.is_some_and(|age| age > ABANDONED_AFTER)
-            }
+        let is_left = if let Ok(lock) = File::open(path.join(LOCK)) {
+            lock.try_lock().is_ok()
+        } else {
+            let age = about.modified().ok().and_then(|at| SystemTime::now().duration_since(at).ok());
+            age.is_some_and(|age| age > ABANDONED_AFTER)
         };
         if is_left {
             // What cannot be deleted now is tried again.

@@ -34,7 +34,7 @@ async fn add(home: &Home, run: &str, text: &str, condition: Option<&str>) -> Res
     let store = home.store().await?;
     let info = logbook::find_run(&store, run).await?;
     asked::ask_for_goal(&store, &info.id, text, condition.as_ref(), "a person at a terminal").await?;
-    let when = if store.is_live(&info.id)? { "before its next episode" } else { "when it is resumed" };
+    let when = if store.is_live(&info.id).await? { "before its next episode" } else { "when it is resumed" };
     output::note(format!(
         "run `{}` takes the goal up {when}; `sojourn goal list {}` says what became of it",
         info.id, info.id

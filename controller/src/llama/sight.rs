@@ -308,7 +308,7 @@ mod tests {
             let laid = bounded(picture(width, height));
             assert_eq!((laid.width, laid.height), expected);
             assert_eq!(laid.rgb.len(), (expected.0 * expected.1 * 3) as usize);
-            let seen = laid.rgb.iter().filter(|value| **value == 7).count();
+            let seen = laid.rgb.iter().map(|value| usize::from(*value == 7)).sum::<usize>();
             assert_eq!(seen, (width * height * 3) as usize, "all pixels of {width}×{height} are kept");
         }
     }
@@ -349,8 +349,9 @@ mod tests {
 
     #[test]
     fn what_llama_cpp_would_abort_on_is_a_clear_error() {
+        type Change = fn(&mut Header);
         assert_eq!(problem(&header()), None);
-        let changes: [(fn(&mut Header), &str); 6] = [
+        let changes: [(Change, &str); 6] = [
             (|h| h.entries = BTreeMap::new(), "it is no projector (mmproj)"),
             (|h| drop(h.entries.remove("clip.has_vision_encoder")), "no encoder of pictures"),
             (

@@ -36,7 +36,7 @@ pub async fn verify(home: Home, args: &Replay) -> Result<ExitCode> {
     let watch = Watch::unguarded(Arc::new(sojourn_core::Silent), cancel);
     let verdict = match context.replay(&info, false, watch).await {
         Ok((Session { driver, started_ms, .. }, recorded)) => {
-            match in_time(limit, driver.run(started_ms)).await? {
+            match Box::pin(in_time(limit, driver.run(started_ms))).await? {
                 Ok((Outcome::Interrupted, _)) => return Ok(ExitCode::from(Kind::Interrupted as u8)),
                 Ok((Outcome::Replayed { matched }, _)) => Ok(matched),
                 Ok((Outcome::Finished(_), _)) => Ok(recorded),

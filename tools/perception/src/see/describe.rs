@@ -153,7 +153,7 @@ mod tests {
                 "{}",
                 outcome.to_text()
             );
-            assert_eq!(outcome.about, [media.clone()]);
+            assert_eq!(outcome.about, std::slice::from_ref(&media));
         }
         assert_eq!(echo.0.load(Ordering::Relaxed), 1);
         let ask = json!({"media": media.handle(), "question": "which?", "choices": ["a", "b"]});
