@@ -28,6 +28,19 @@ async function agentChoice({ environment, model }, none = null) {
   return { agents, field: h("label", {}, "Agent", select), select };
 }
 
+/** Waits, two minutes at most, until a run that was started has its first record: its process opens the world before. */
+async function shown(run) {
+  for (let looks = 0; looks < 240; looks++) {
+    try {
+      await get(`/runs/${encodeURIComponent(run)}`);
+      return;
+    } catch (error) {
+      if (error.status !== 404) throw error;
+    }
+    await new Promise((resolve) => { setTimeout(resolve, 500); });
+  }
+}
+
 /** Asks for an agent and starts a run. */
 export async function startRun() {
   let choice;
@@ -55,6 +68,7 @@ export async function startRun() {
       const { run } = await post("/runs", {
         agent: form.get("agent"), goals: lines(form, "goals"), settings: lines(form, "settings"), seed: seed === "" ? undefined : Number(seed), ...more(form),
       });
+      await shown(run);
       say(`Run ${run} has begun.`);
       location.hash = runLink(run);
     },

@@ -7,10 +7,18 @@ import { recalled } from "./moment.js";
 /** The reasons of a run that did not die, by its status. */
 const STANDS = { running: "It is under way.", paused: "It is paused, and can be resumed.", "cut off": "Its process ended without a word: it was killed, or the computer stopped. It can be resumed.", failed: "It failed." };
 
+/** Records before a death in which the last look at the world is searched for. */
+const LOOK_BACK = 16;
+
 export class Ended {
   /** `seek(seq)` shows a record; `fork(seq)` asks for a fork after it, where that is possible. */
   constructor({ source, seek, fork = null }) {
-    Object.assign(this, { source, seek, fork, death: 0, known: "", total: 0, number: 0 });
+    // What it leads to is below it: it makes room.
+    const leave = (seq) => {
+      this.view.open = false;
+      seek(seq);
+    };
+    Object.assign(this, { source, seek: leave, fork, death: 0, known: "", total: 0, number: 0 });
     this.words = h("span", { class: "ended-words" });
     this.body = h("div", { class: "ended-body" });
     this.view = h("details", { class: "card ended", ontoggle: () => { if (this.view.open) this.drawBody(); } },
@@ -55,6 +63,12 @@ export class Ended {
     return frames.find((frame) => frame.seq === seq) ?? null;
   }
 
+  /** What was last seen of the world before the death. */
+  async worldBefore(seq, episode) {
+    const { frames } = await this.source.frames(Math.max(1, seq - LOOK_BACK), seq - 1);
+    return frames.filter((frame) => frame.episode === episode && frame.view).at(-1)?.view ?? null;
+  }
+
   async before(seq, kinds) {
     return (await this.source.next({ after: seq, kinds, back: true })).seq;
   }
@@ -76,6 +90,7 @@ export class Ended {
     }
     const { death } = this;
     const frame = await this.frameOf(death);
+    const world = await this.worldBefore(death, frame?.episode);
     const [ask, act, recall] = await Promise.all(["ask_controller", "act,call_tool", "recalled"].map((kinds) => this.before(death, kinds)));
     let memories = null;
     if (ask) memories = (await this.source.record(ask)).exchange?.recalled ?? null;
@@ -95,6 +110,7 @@ export class Ended {
           this.total > 1 && h("button", { type: "button", class: "small", disabled: this.number <= 1, onclick: () => this.choose(death, true, this.number - 1) }, "‹ Death before"),
           this.total > 1 && h("button", { type: "button", class: "small", disabled: this.number >= this.total, onclick: () => this.choose(death, false, this.number + 1) }, "Death after ›"))),
       h("section", { "aria-label": "What it knew then" }, h("h3", {}, "What did it know then?"), frame?.task && h("p", { class: "task" }, frame.task), knew,
+        world && [h("h4", {}, "The world, just before"), h("pre", { class: "said", tabindex: "0" }, cut(world, 2000))],
         frame?.decision && [h("h4", {}, "The controller, last"), h("pre", { class: "said", tabindex: "0" }, cut(frame.decision, 2000))],
         ask && h("div", { class: "buttons" }, show(ask, `All that it was shown: record ${count(ask)}`))),
       this.fork && forkAt > 0 && h("section", { "aria-label": "What would have happened otherwise" }, h("h3", {}, "What would have happened otherwise?"),

@@ -33,7 +33,7 @@ async function answered(response) {
   } catch {
     // The status says enough.
   }
-  throw new Error(message);
+  throw Object.assign(new Error(message), { status: response.status });
 }
 
 /** Asks the API. */
