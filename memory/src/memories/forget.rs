@@ -6,7 +6,7 @@
 
 use super::store::Memories;
 use super::tables::{delete, find};
-use super::{Memory, MemoryId, Tenant};
+use super::{Memory, MemoryId, MemoryKind, Tenant};
 use crate::{Error, Store, compression, unattended};
 use serde::Serialize;
 use serde_json::Value;
@@ -118,7 +118,7 @@ struct Erased {
 /// Deletes a memory and its copies from the database.
 async fn erase(transaction: &mut Connection<'_>, memory: &Memory) -> Result<Erased, Error> {
     delete(transaction, &memory.id).await?;
-    let mut needles = needles(&memory.text);
+    let mut needles = needles(&memory.text, memory.kind == MemoryKind::Reflection);
     let (records, media) = forget_records(transaction, memory, &needles).await?;
     let mut blobs = forget_blobs(transaction, &needles).await?;
     for id in &media {
@@ -152,8 +152,11 @@ impl Store {
 
 /// What to look for: the text, and what a lesson says after the task that it begins with, because the model's reply and the prompts
 /// quote that alone. Of a long sentence the beginning is enough: quotations are cut.
-fn needles(text: &str) -> Vec<Vec<u8>> {
-    let said = text.split_once(": ").map(|(_, said)| &said[..said.floor_char_boundary(MAX_NEEDLE_BYTES)]);
+fn needles(text: &str, is_lesson: bool) -> Vec<Vec<u8>> {
+    let said = text
+        .split_once(": ")
+        .filter(|_| is_lesson)
+        .map(|(_, said)| &said[..said.floor_char_boundary(MAX_NEEDLE_BYTES)]);
     let mut needles: Vec<Vec<u8>> = [Some(text), said].into_iter().flatten().flat_map(spellings).collect();
     needles.dedup();
     needles
@@ -415,22 +418,22 @@ mod tests {
 
     #[test]
     fn a_memory_that_reads_like_the_notation_is_found_in_texts_only() {
-        let needles = needles("Go east when you see water: \"log_version\":");
+        let needles = needles("Go east when you see water: \"log_version\":", true);
         let record = serde_json::json!({"log_version": 1, "about": "a survival game"}).to_string();
         assert!(holds(record.as_bytes(), &needles) && !quotes(record.as_bytes(), &needles));
         let quoting = serde_json::json!({"lesson": "it said \"log_version\": 1"}).to_string();
         assert!(quotes(quoting.as_bytes(), &needles));
         let within = serde_json::json!({"reply": quoting}).to_string();
         assert!(quotes(within.as_bytes(), &needles), "JSON within JSON");
-        let named = super::needles("the door code");
+        let named = super::needles("the door code", false);
         assert!(quotes(serde_json::json!({"the door code": 1}).to_string().as_bytes(), &named));
-        assert!(!quotes(br#"{"deterministic": true}"#, &super::needles("deterministic")));
+        assert!(!quotes(br#"{"deterministic": true}"#, &super::needles("deterministic", false)));
     }
 
     #[test]
     fn text_is_found_in_every_spelling_and_across_chunks() {
         let text = "say \"open\" \\ sésame\nnow";
-        let needles = needles(text);
+        let needles = needles(text, true);
         let once = serde_json::json!({"text": text}).to_string();
         let twice = serde_json::json!({"reply": once}).to_string();
         for haystack in [text, &once, &twice] {

@@ -210,7 +210,8 @@ async fn a_page_says_why_it_died_what_it_knew_and_where_another_future_begins() 
         .await;
     press(&mut page, &["w"]).await;
     shows(&page, "document.querySelector('.ended').open && document.querySelectorAll('.ended-body section').length === 3").await;
-    shows(&page, "document.querySelector('.ended-body').textContent.includes('The world, just before')").await;
+    shows(&page, "document.querySelector('.ended-body').textContent.includes('The world, just before')")
+        .await;
     // What it knew: the memories with reasons, and the request with all that it was shown.
     shows(&page, "document.querySelector('.ended-body .memories .why')?.textContent.length > 10").await;
     assert_eq!(page.evaluate("document.documentElement.scrollWidth <= innerWidth").await.unwrap(), true);
