@@ -28,8 +28,8 @@ fn document(place: &Path, args: &[&str]) -> Value {
         .unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&output.stderr)))
 }
 
-/// Lives a short run; `more` is the end of the agent file.
-fn live(place: &Path, more: &str) -> Value {
+/// Lives a short run, `time` at most; `more` is the end of the agent file.
+fn live(place: &Path, more: &str, time: &str) -> Value {
     let agent = format!(
         "environment = \"crafter\"\nmodel = \"small\"\nembedding = \"none\"\n\
          [controller]\nkind = \"openai\"\nbase_url = \"{}\"\n\
@@ -37,34 +37,34 @@ fn live(place: &Path, more: &str) -> Value {
         idle()
     );
     std::fs::write(place.join("agent.toml"), agent).unwrap();
-    document(place, &["run", "agent.toml", "--steps", "8", "--time", "3m", "--json"])
+    document(place, &["run", "agent.toml", "--steps", "8", "--time", time, "--json"])
 }
 
 #[test]
 fn what_the_model_gives_up_on_the_teacher_writes_and_the_library_says_who() {
     let directory = tempfile::tempdir().unwrap();
     let place = directory.path();
-    assert_eq!(live(place, "")["skills"], json!([]), "the model could do it alone");
+    assert_eq!(live(place, "", "8s")["skills"], json!([]), "the model could do it alone");
 
     let teacher = format!(
         "[run.teacher]\nmodel = \"large\"\n[teacher]\nkind = \"openai\"\nbase_url = \"{}\"\n\
          price = {{ prompt = 1.0, completion = 10.0 }}\n",
         endpoint()
     );
-    let result = live(place, &teacher);
+    let result = live(place, &teacher, "5m");
     assert_eq!(result["skills"][0]["name"], "collect_wood", "{result}");
     let totals = &result["totals"];
     assert_eq!((&totals["teacher_requests"], &totals["taught"]), (&json!(1), &json!(1)), "{totals}");
     // 100 tokens of the prompt and 20 of the answer; the small model is free.
     assert_eq!(totals["cost"], json!(0.0003));
     let skill = document(place, &["skills", "show", "collect_wood", "--json"]);
-    assert_eq!(skill.pointer("/manifest/origin/model"), Some(&json!("large")), "{skill}");
+    assert_eq!(skill.pointer("/manifest/origin/model/model"), Some(&json!("large")), "{skill}");
     assert_eq!(document(place, &["replay", "latest", "--verify", "--json"])["matched"], true);
     let log = sojourn(place, &["log", "latest"]);
     assert!(String::from_utf8_lossy(&log.stdout).contains("(teacher): a prompt of"));
 
     // The student runs alone afterwards.
-    let result = live(place, "");
+    let result = live(place, "", "5m");
     assert_eq!(
         (&result["totals"]["teacher_requests"], &result["achievements"]["collect_wood"].is_object()),
         (&Value::Null, &true),

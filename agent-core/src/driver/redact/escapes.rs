@@ -85,7 +85,7 @@ const MAX_DIGITS: usize = 16;
 /// The longest name of a reference to a character of ASCII.
 const MAX_NAME: usize = "DiacriticalGrave".len();
 
-/// `&amp;`, `&#65;`, `&#x41;`, and what HTML reads without the semicolon too: `&amp`, `&#65`, `&#x41`.
+/// `&amp;`, `&#65;`, `&#x41;`, and what browsers read without the semicolon too: `&amp`, `&#65`, `&#x41`.
 fn reference(text: &[Byte], at: usize) -> Option<(Vec<u8>, usize)> {
     let byte = |at: usize| text.get(at).map(|(byte, ..)| *byte);
     let ends_at = |end: usize| if byte(end) == Some(b';') { end + 1 - at } else { end - at };
@@ -118,7 +118,7 @@ fn reference(text: &[Byte], at: usize) -> Option<(Vec<u8>, usize)> {
     Some((vec![named(known)?], known.len() + 1))
 }
 
-/// The character of ASCII that a name stands for in HTML. Its hyphens are other characters, and are read as that of ASCII.
+/// The character of ASCII that a named reference stands for. Its hyphens are other characters, and are read as that of ASCII.
 fn named(name: &[u8]) -> Option<u8> {
     Some(match name {
         b"Tab" => b'\t',
