@@ -11,4 +11,5 @@ mod gguf;
 mod models;
 mod openai;
 mod schemas;
+mod seeing;
 mod with_model;

@@ -2,7 +2,6 @@
 //! `smollm2-135m-instruct`: a projector, and pictures of coloured shapes. Without it the tests print a note and pass.
 
 #![cfg(feature = "llama")]
-#![allow(missing_docs, reason = "tests are no interface")]
 
 mod with_model {
     #![allow(

@@ -1,7 +1,7 @@
 //! The encoders of pictures and words against the reference implementation. `scripts/encoder_fixtures.py` makes the fixtures: models with
 //! small random weights, and what the reference says of them.
 
-#![allow(clippy::unwrap_used, missing_docs, reason = "a test that cannot go on fails")]
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use serde::Deserialize;
 use sojourn_perception::{DualEncoder, Matcher, Picture};

@@ -1,0 +1,3 @@
+//! The integration tests of `sojourn-perception`, in one program so that it is linked once.
+
+mod parity;
