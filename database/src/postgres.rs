@@ -1,4 +1,4 @@
-//! What is particular to `PostgreSQL`.
+//! `PostgreSQL`: connections, locks and notifications.
 
 use crate::{Access, Connection, Server};
 use sqlx::postgres::{PgConnectOptions, PgListener, PgPool, PgPoolOptions};

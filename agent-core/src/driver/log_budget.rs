@@ -1,7 +1,7 @@
 //! The bytes of a run's log, and their limit. A world or a server that never stops talking ends the run before the disk is full.
 //!
 //! The end is no decision of the core: the run stops before a record, as by an interruption, so that nothing about it has to be
-//! repeated in a replay. What is counted is what the records hold, without the index and the space that the database keeps free.
+//! repeated in a replay. Counted are the bytes of the records, without the index and the space that the database keeps free.
 
 use crate::config::Budgets;
 use crate::model::{ControlRecord, Effect, RecordKind};

@@ -102,7 +102,7 @@ pub struct Driver {
     budget_is_near: bool,
     /// The changes of the tools that were taken over.
     tool_changes: ToolChangesTaken,
-    /// What people ask of the run; `None` where nobody can, as in a replay.
+    /// Requests of people to the run; `None` in a replay.
     requests: Option<Arc<dyn Requests>>,
 }
 

@@ -43,7 +43,7 @@ pub struct Watch {
     pub redactor: Redactor,
     /// Who starts or resumes the run, for its log; `None` for a person at a terminal.
     pub by: Option<String>,
-    /// What people ask of the run while it goes on; `None` where nobody can.
+    /// Requests of people to the run under way; `None` where there can be none.
     pub requests: Option<Arc<dyn Requests>>,
 }
 

@@ -102,7 +102,7 @@ pub struct Asked {
     pub progress: Arc<Progress>,
     /// When this process began, in milliseconds since 1970: what was asked of an earlier one about pausing is over.
     pub since_ms: i64,
-    /// When nobody had asked for a goal last. Episodes may be short.
+    /// The latest time at which no goal was waiting. Episodes may be short.
     pub nothing: Mutex<Option<Instant>>,
 }
 

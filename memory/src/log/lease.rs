@@ -129,7 +129,7 @@ impl Lease {
 impl Drop for Lease {
     fn drop(&mut self) {
         self.renewing.abort();
-        // Where nobody can do it any more, the lease ends by itself.
+        // Without a runtime the lease ends by itself.
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             let (pool, no, epoch) = (self.pool.clone(), self.no, self.epoch);
             runtime.spawn(async move { release(&pool, no, epoch).await });

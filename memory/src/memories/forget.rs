@@ -259,7 +259,7 @@ async fn forget_records(
                 .is_some_and(|run| row.try_get(3).is_ok_and(|id: &str| id == run.as_str()))
                 && memory.seq.0 == seq as u64
                 && holds(&payload, &[memory.text.trim().as_bytes().to_vec()]);
-            // Without its first record a run can be neither replayed nor resumed; what stands in it is told as residue.
+            // Without its first record a run can be neither replayed nor resumed; text in it is reported as residue.
             let begins = row.try_get::<&str, _>(6)? == STARTED;
             if !own && (begins || !quotes(&payload, needles)) {
                 continue;

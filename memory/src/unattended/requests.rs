@@ -7,7 +7,7 @@ use sojourn_database::{Row, query};
 const MOST_OPEN: i64 = 100;
 
 words! {
-    /// What is asked of a run.
+    /// The kind of a request to a run.
     RequestKind {
         /// That it pauses after the step under way.
         Pause = "pause",
@@ -21,11 +21,11 @@ words! {
 pub struct NewRequest {
     /// The run.
     pub run: RunId,
-    /// What is asked.
+    /// The kind of request.
     pub what: RequestKind,
     /// The goal, as its reader writes it; null for a pause.
     pub body: Value,
-    /// Who asks: "a person in the studio".
+    /// The person or program that asks: "a person in the studio".
     pub by: String,
     /// Now, in milliseconds since 1970.
     pub asked_ms: i64,

@@ -1,7 +1,7 @@
 //! The way to the browser's DevTools: two pipes that only the browser and its owner have, so that no port leads to them.
 //!
 //! The driver speaks WebSocket over TCP alone. So this process carries its messages: it listens for one connection, which must
-//! name a path that nobody else knows.
+//! name a path that is a secret of this process.
 
 use async_tungstenite::WebSocketStream;
 use async_tungstenite::tokio::{TokioAdapter, accept_hdr_async_with_config};
@@ -104,7 +104,7 @@ impl Devtools {
     }
 }
 
-/// The first client that names `path`. Nobody is listened to afterwards.
+/// The first client that names `path`. Later ones are refused.
 async fn driver(listener: TcpListener, path: &str) -> Option<Client> {
     let mut clients = JoinSet::new();
     loop {
@@ -177,7 +177,7 @@ mod tests {
         let (url, task) = devtools.serve().await.unwrap();
         let (address, path) = url.strip_prefix("ws://").unwrap().split_once('/').unwrap();
         assert!(path.len() == 32 && path.bytes().all(|byte| byte.is_ascii_hexdigit()), "{path}");
-        // One that says nothing keeps nobody out.
+        // A silent client does not keep others out.
         let _silent = TcpStream::connect(address).await.unwrap();
         for wrong in ["", "devtools/browser", &path[..31], "json/version"] {
             let refused = async_tungstenite::tokio::connect_async(format!("ws://{address}/{wrong}")).await;
@@ -188,7 +188,7 @@ mod tests {
             driver.send(Message::text(text.to_owned())).await.unwrap();
             assert_eq!(driver.next().await.unwrap().unwrap(), Message::text(text.to_owned()));
         }
-        assert!(TcpStream::connect(address).await.is_err(), "nobody else is listened to");
+        assert!(TcpStream::connect(address).await.is_err(), "later clients are refused");
         drop(driver);
         task.await.unwrap();
     }

@@ -69,7 +69,7 @@ pub fn exploration() -> ExplorationSpec {
     }
 }
 
-/// The tool that clicks a point. It is offered where a page is looked at: elsewhere nobody knows a point worth clicking.
+/// The tool that clicks a point. It is offered where pictures of pages are used: elsewhere no point is known.
 pub(crate) const CLICK_AT: &str = "click_at";
 
 /// The tools of a page, as the controller and the skills see them; [`CLICK_AT`] is the last.

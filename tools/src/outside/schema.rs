@@ -49,7 +49,8 @@ pub fn readable(schema: &Value) -> Result<Value, String> {
              {MAX_DEPTH} levels"
         ));
     }
-    keep_patterns(&mut schema, &mut MAX_PATTERNS.clone());
+    let mut patterns = MAX_PATTERNS;
+    keep_patterns(&mut schema, &mut patterns);
     for _ in 0..MAX_DROPPED {
         let (reason, path) = match validator(&schema) {
             Ok(_) => return Ok(schema),

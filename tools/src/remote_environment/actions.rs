@@ -19,7 +19,7 @@ const MAX_ACTIONS: usize = 500;
 const MAX_NAME: usize = 200;
 /// Characters of a longer one that an error shows.
 const SHOWN: usize = 60;
-/// Limit on the patterns in the schemas of all actions; the world checks itself what is beyond.
+/// Limit on the patterns in the schemas of all actions; the world itself checks further ones.
 const MAX_PATTERNS: usize = 64;
 /// Limit on the repetitions of an action in one call.
 pub(super) const TIMES: i64 = 50;

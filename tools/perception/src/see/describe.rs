@@ -14,7 +14,7 @@ use std::sync::Arc;
 const MAX_QUESTION: usize = 4000;
 /// Limit on the choices of a question.
 const MAX_CHOICES: usize = 64;
-/// What is asked of a picture that is to be described.
+/// The question that asks for a description.
 pub const DESCRIBE: &str = "Describe what the picture shows, in one or two sentences.";
 
 /// Answers questions about pictures in words: a language model that sees.
