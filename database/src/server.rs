@@ -1,6 +1,6 @@
 //! The address of a database server.
 
-use sqlx::postgres::PgConnectOptions;
+use sqlx::postgres::{PgConnectOptions, PgSslMode};
 use std::fmt;
 use std::str::FromStr;
 
@@ -15,7 +15,7 @@ pub struct Server {
 #[derive(Debug, thiserror::Error)]
 #[error("`{shown}` is no address of a store: {why}; write `postgres://USER@HOST/DATABASE`")]
 pub struct BadUrl {
-    /// The text up to its password.
+    /// The text without what may be a password.
     shown: String,
     why: String,
 }
@@ -28,7 +28,35 @@ impl Server {
 
     /// How connections are made. What the address lacks comes from the variables `PGUSER`, `PGPASSWORD`, `PGPASSFILE` and so on.
     pub(crate) fn options(&self) -> Result<PgConnectOptions, sqlx::Error> {
-        PgConnectOptions::from_str(&self.url)
+        let options = PgConnectOptions::from_str(&self.url)?;
+        let says = ["sslmode=", "ssl-mode="].iter().any(|name| query_of(&self.url).contains(name));
+        let is_local = options.get_socket().is_some()
+            || matches!(options.get_host(), "localhost" | "127.0.0.1" | "::1" | "[::1]")
+            || options.get_host().starts_with('/');
+        // What is asked by default must not send a password in clear to whoever answers.
+        if is_local || says || std::env::var_os("PGSSLMODE").is_some() {
+            return Ok(options);
+        }
+        Ok(options.ssl_mode(PgSslMode::Require))
+    }
+}
+
+/// The part of an address after its first `?`.
+fn query_of(url: &str) -> &str {
+    url.split_once('?').map_or("", |(_, query)| query)
+}
+
+/// An address that cannot be read, without what may be a password in it.
+fn without_password(url: &str) -> String {
+    let Some((scheme, rest)) = url.split_once("://") else { return "…".to_owned() };
+    let (place, query) = rest.split_once('?').unwrap_or((rest, ""));
+    // A password with a `?` or an `@` in it cannot be told from the rest.
+    if query.contains('@') || place.matches('@').count() > 1 || !scheme.bytes().all(|b| b.is_ascii_alphanumeric()) {
+        return "…".to_owned();
+    }
+    match place.split_once('@') {
+        Some((_, place)) => format!("{scheme}://…@{place}"),
+        None => format!("{scheme}://{place}"),
     }
 }
 
@@ -36,15 +64,8 @@ impl FromStr for Server {
     type Err = BadUrl;
 
     fn from_str(url: &str) -> Result<Self, BadUrl> {
-        // A password stands before the last `@`.
-        let (scheme, rest) = url.split_once("://").unwrap_or((url, ""));
-        let bad = |why: String| BadUrl {
-            shown: rest
-                .rsplit_once('@')
-                .map_or_else(|| url.to_owned(), |(_, rest)| format!("{scheme}://…@{rest}")),
-            why,
-        };
-        if !matches!(scheme, "postgres" | "postgresql") {
+        let bad = |why: String| BadUrl { shown: without_password(url), why };
+        if !matches!(url.split_once("://"), Some(("postgres" | "postgresql", _))) {
             return Err(bad("only PostgreSQL is known besides the home's own database".to_owned()));
         }
         let options = PgConnectOptions::from_str(url).map_err(|error| bad(error.to_string()))?;
@@ -81,5 +102,29 @@ mod tests {
         assert!(!format!("{server:?}").contains("cret"), "{server:?}");
         let bad = "mysql://ann:secret@db.example/agents".parse::<Server>().unwrap_err().to_string();
         assert!(!bad.contains("secret") && bad.contains("db.example"), "{bad}");
+        for bad in [
+            "postgres://db.example:none/agents?password=secret",
+            "postgres://db.example:none/agents?password=se@secret",
+            "postgres://ann:se?cret@db.example:none/agents?user=secret",
+            "mysql://ann:se@secret@db.example/agents",
+            "host=db.example password=secret",
+            "secret",
+        ] {
+            let bad = bad.parse::<Server>().unwrap_err().to_string();
+            assert!(!bad.contains("secret") && !bad.contains("cret@"), "{bad}");
+        }
+    }
+
+    #[test]
+    fn another_machine_is_asked_for_tls() {
+        let mode = |url: &str| url.parse::<Server>().unwrap().options().unwrap().get_ssl_mode();
+        for far in ["postgres://ann@db.example/agents", "postgres://ann@10.0.0.7/agents?application_name=x"] {
+            assert!(matches!(mode(far), PgSslMode::Require), "{far}");
+        }
+        for near in ["postgres://ann@localhost/agents", "postgres://ann@127.0.0.1:5433/agents", "postgres://ann@localhost/agents?host=/run/postgresql"] {
+            assert!(matches!(mode(near), PgSslMode::Prefer), "{near}");
+        }
+        assert!(matches!(mode("postgres://ann@db.example/agents?sslmode=verify-full"), PgSslMode::VerifyFull));
+        assert!(matches!(mode("postgres://ann@db.example/agents?sslmode=disable"), PgSslMode::Disable));
     }
 }

@@ -26,6 +26,8 @@ pub(crate) struct Dialect {
     pub(crate) index_words: Option<&'static str>,
     /// Indexes all texts again, where the tables can do that by themselves.
     pub(crate) rebuild_words: Option<&'static str>,
+    /// The columns that hold texts: tables and columns.
+    pub(crate) texts: &'static str,
     /// Moves what was written into the file where deleted text must not be found. Returns 0 when all of it is there.
     pub(crate) checkpoint: Option<&'static str>,
 }

@@ -2,10 +2,10 @@ use crate::dialect::Dialect;
 use crate::memories::refresh_words;
 use crate::{Error, Owner, schema};
 use sojourn_database::{Connection, Pool, Server, query};
+use sojourn_primitives::{create_private_dir, create_private_file, make_private};
 use sqlx::ConnectOptions as _;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use std::fs::{self, File};
-use std::io;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -44,6 +44,9 @@ impl Store {
         let path = home.join("sojourn.db");
         check_length(&path)?;
         let _opening = lock_while_opening(&home).await?;
+        // The engine gives its other files the mode of this one.
+        create_private_file(&path).map_err(|source| Error::Io { path: path.clone(), source })?;
+        keep_private(&home);
         let mut connection = Connection::from(options(&home).connect().await?);
         schema::migrate_file(&mut connection, &path).await?;
         refresh_words(&mut connection).await?;
@@ -63,7 +66,8 @@ impl Store {
     /// [`Error::Unreachable`], [`Error::NewerSchema`], [`Error::Encoding`].
     pub async fn connect(home: impl AsRef<Path>, server: &Server, owner: Owner) -> Result<Self, Error> {
         let home = home.as_ref().to_owned();
-        create_private(&home).map_err(|source| Error::Io { path: home.clone(), source })?;
+        create_private_dir(&home).map_err(|source| Error::Io { path: home.clone(), source })?;
+        keep_private(&home);
         let mut connection = server.connect(SCHEMA).await?;
         schema::migrate_server(&mut connection).await?;
         refresh_words(&mut connection).await?;
@@ -165,14 +169,14 @@ fn options(home: &Path) -> SqliteConnectOptions {
         .disable_statement_logging()
 }
 
-/// Creates a directory and those above it, for this user alone: a log holds what pages and programs have shown. What exists stays as
-/// it is.
-fn create_private(directory: &Path) -> io::Result<()> {
-    let mut builder = fs::DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(directory)
+/// Takes what a home has away from other users, because a log holds what pages and programs have shown. The home itself is left as
+/// it is where it existed before: it may be somebody's working directory.
+fn keep_private(home: &Path) {
+    let directories = ["heads", "index", "library", "locks", "messages", "stores"];
+    let files = ["sojourn.db", "sojourn.db-wal", "sojourn.db-shm"];
+    for name in directories.iter().chain(&files) {
+        make_private(&home.join(name));
+    }
 }
 
 /// Serialises creation and migration of the database between processes.
@@ -182,7 +186,7 @@ async fn lock_while_opening(home: &Path) -> Result<File, Error> {
     let path = locks.join("home.open");
     let lock = tokio::task::spawn_blocking(move || {
         let io = |source| Error::Io { path: path.clone(), source };
-        create_private(&locks).map_err(io)?;
+        create_private_dir(&locks).map_err(io)?;
         let file = File::options().create(true).truncate(false).write(true).open(&path).map_err(io)?;
         file.lock().map_err(io)?;
         Ok(file)

@@ -1,6 +1,7 @@
 //! One daemon for a home.
 
-use std::fs::{self, File, TryLockError};
+use sojourn_primitives::create_private_dir;
+use std::fs::{File, TryLockError};
 use std::io::{self, Read as _, Seek as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -42,7 +43,7 @@ impl DaemonLock {
         let path = path(home);
         let io = |source| LockError::Io { path: path.display().to_string(), source };
         if let Some(directory) = path.parent() {
-            fs::create_dir_all(directory).map_err(io)?;
+            create_private_dir(directory).map_err(io)?;
         }
         let file = File::options().create(true).truncate(false).read(true).write(true).open(&path);
         let mut file = file.map_err(io)?;

@@ -8,7 +8,8 @@ use crate::Host;
 use crate::children::{Children, Exited, Start};
 use crate::daemon::settle::{DEATHS, FAILED, FIRST_PAUSE_MS, INTERRUPTED, PANICKED, WAITING, how, said};
 use crate::daemon::{now_ms, time_out_approvals};
-use sojourn_memory::{Error, EventSeq, QueueState, QueuedRun, RunInfo, RunStatus, Store};
+use sojourn_memory::{Error, EventSeq, QueueState, QueuedRun, RunId, RunInfo, RunStatus, Store};
+use sojourn_primitives::create_private_dir;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -162,18 +163,25 @@ impl Worker {
         Ok(())
     }
 
-    /// The agent file of a run: that of the same path where this machine has it, else a copy.
+    /// The agent file of a run: that of the same path where this machine has it, else a copy in a directory of its own, because what
+    /// it names by relative paths is looked for beside it.
     async fn agent(&self, claimed: &QueuedRun) -> std::io::Result<PathBuf> {
         let submission = &claimed.submission;
         let path = Path::new(&submission.path);
         if std::fs::read_to_string(path).is_ok_and(|text| text == submission.agent) {
             return Ok(path.to_owned());
         }
-        let directory = self.store.derived().await.map_err(std::io::Error::other)?.join("agents");
-        std::fs::create_dir_all(&directory)?;
-        let copy = directory.join(format!("{}.toml", submission.run));
+        let directory = self.copies(&submission.run).await?;
+        create_private_dir(&directory)?;
+        let copy = directory.join("agent.toml");
         std::fs::write(&copy, &submission.agent)?;
         Ok(copy)
+    }
+
+    /// The directory of the copy of a run's agent file.
+    async fn copies(&self, run: &RunId) -> std::io::Result<PathBuf> {
+        let derived = self.store.derived().await.map_err(std::io::Error::other)?;
+        Ok(derived.join("agents").join(run.as_str()))
     }
 
     /// The run, once its process has written its row.
@@ -251,6 +259,10 @@ impl Worker {
         now_ms: i64,
     ) -> Result<(), Error> {
         let run = &claimed.submission.run;
+        // Whoever claims the run next on this machine makes the copy anew.
+        if let Ok(copies) = self.copies(run).await {
+            let _ = std::fs::remove_dir_all(copies);
+        }
         if self.store.settle_claim((claimed.no, claimed.claim), state, why, pause, now_ms).await? {
             let end = if why.is_empty() { String::new() } else { format!(": {why}") };
             self.host.say(&format!("[{run}] {}{end}", state.as_str()));

@@ -249,6 +249,24 @@ impl AgentFile {
             .with_unpictured(keys.filter(|key| !known(key)))
     }
 
+    /// Refuses texts that hold a secret, before `keeper`, which is no log, keeps them. The pairs are what it is and the text.
+    ///
+    /// # Errors
+    /// The first that does, by what it is.
+    pub fn keep_secrets_from<'a>(
+        &self,
+        keeper: &str,
+        texts: impl IntoIterator<Item = (&'a str, &'a str)>,
+    ) -> Result<()> {
+        let redactor = self.redactor();
+        let Some((what, _)) = texts.into_iter().find(|(_, text)| redactor.text(text) != *text) else {
+            return Ok(());
+        };
+        Err(Failure::new(Kind::Usage, format!("{what} holds a secret, and {keeper} would keep it"))
+            .hint("name the variable in the agent file instead")
+            .into())
+    }
+
     /// What `redactor` cannot do for the declared secrets, one sentence each.
     pub fn secret_warnings(&self, redactor: &Redactor) -> Vec<String> {
         let declared: BTreeSet<&str> = self.secret_names().collect();

@@ -118,12 +118,9 @@ fn command_line(args: &Run) -> Vec<String> {
     for assignment in args.overrides.iter().filter(|assignment| !is_budget(assignment)) {
         line.extend(["--set".to_owned(), assignment.clone()]);
     }
-    if let Some(otlp) = &args.otlp {
-        line.extend(["--otlp".to_owned(), otlp.clone()]);
-    }
-    for goal in &args.goals {
-        line.extend(["--goal".to_owned(), goal.clone()]);
-    }
+    // In one word, because a value may begin with a dash.
+    line.extend(args.otlp.iter().map(|otlp| format!("--otlp={otlp}")));
+    line.extend(args.goals.iter().map(|goal| format!("--goal={goal}")));
     line.extend(args.pull.then(|| "--pull".to_owned()));
     line.extend(args.json.then(|| "--json".to_owned()));
     line.extend(args.unattended.then(|| "--unattended".to_owned()));
@@ -531,6 +528,20 @@ mod tests {
     use super::{budgets_of, command_line};
     use crate::args::{Args, Command};
     use clap::Parser as _;
+
+    #[test]
+    fn a_goal_may_begin_with_a_dash() {
+        let words = ["sojourn", "run", "crafter", "--goal=--be quiet"];
+        let parsed = |words: &[String]| {
+            let Command::Run(run) = Args::try_parse_from(words).unwrap().command else {
+                panic!("another command");
+            };
+            run
+        };
+        let run = parsed(&words.map(str::to_owned));
+        let again = parsed(&[vec!["sojourn".to_owned()], command_line(&run)].concat());
+        assert_eq!(again.goals, ["--be quiet"]);
+    }
 
     #[test]
     fn a_worker_that_is_started_again_gets_no_budget_twice() {

@@ -50,14 +50,8 @@ async fn add(home: &Home, store: &Store, args: &ScheduleAdd) -> Result<()> {
     // Errors of the agent file are reported now, and not when the run is due.
     let agent = AgentFile::read(home.environments(), &args.agent, &args.overrides)?;
     agent.reflex_sources()?;
-    let redactor = agent.redactor();
-    if let Some(name) = args.overrides.iter().find(|one| redactor.text(one) != **one) {
-        let key = name.split('=').next().unwrap_or_default();
-        let what = format!("`--set {key}` holds a secret, and the schedule would keep it");
-        return Err(Failure::new(Kind::Usage, what)
-            .hint("name the variable in the agent file instead")
-            .into());
-    }
+    let given = assignments(&args.overrides);
+    agent.keep_secrets_from("the schedule", given.iter().map(|(key, text)| (key.as_str(), *text)))?;
     let new = NewSchedule {
         name: args.name.clone().unwrap_or_else(|| name_of(&args.agent)),
         work: Work::Run { agent: place_of(&args.agent)?, arguments: arguments(args) },
@@ -186,6 +180,12 @@ fn arguments(args: &ScheduleAdd) -> Arguments {
         list.extend(["--set".to_owned(), assignment.clone()]);
     }
     arguments
+}
+
+/// Overrides as people name them, each with its text.
+pub fn assignments(overrides: &[String]) -> Vec<(String, &str)> {
+    let key = |text: &str| format!("`--set {}`", text.split('=').next().unwrap_or_default());
+    overrides.iter().map(|text| (key(text), text.as_str())).collect()
 }
 
 async fn changed(store: &Store, name: &str, json: bool, what: &str) -> Result<()> {

@@ -132,7 +132,8 @@ impl Asked {
 
     async fn settle(&self, request: i64, outcome: &str) {
         let outcome = self.redactor.text(outcome);
-        if let Err(error) = self.store.settle_request(request, &outcome, now_ms()).await {
+        let redact = |body: &mut Value| self.redactor.value(body);
+        if let Err(error) = self.store.settle_request(request, &outcome, now_ms(), redact).await {
             tracing::warn!(%error, "a request to the run cannot be settled");
         }
     }

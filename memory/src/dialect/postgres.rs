@@ -18,6 +18,8 @@ pub(super) static DIALECT: Dialect = Dialect {
     search_terms: list,
     index_words: Some("UPDATE memories SET words = ARRAY(SELECT value FROM json_each(?2)) WHERE no = ?1"),
     rebuild_words: None,
+    texts: "SELECT table_name::text, column_name::text FROM information_schema.columns \
+         WHERE table_schema = current_schema() AND data_type = 'text' ORDER BY 1, 2",
     checkpoint: None,
 };
 

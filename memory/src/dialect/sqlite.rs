@@ -17,6 +17,8 @@ pub(super) static DIALECT: Dialect = Dialect {
     search_terms: match_all,
     index_words: None,
     rebuild_words: Some("INSERT INTO memory_words (memory_words) VALUES ('rebuild')"),
+    texts: "SELECT tables.name, columns.name FROM sqlite_schema AS tables JOIN pragma_table_info(tables.name) AS columns \
+         WHERE tables.type = 'table' AND tables.sql NOT LIKE 'CREATE VIRTUAL%' AND columns.type LIKE 'TEXT%'",
     checkpoint: Some("PRAGMA wal_checkpoint(TRUNCATE)"),
 };
 

@@ -7,6 +7,7 @@
 use super::{EventSeq, RunId};
 use crate::{Error, Hash, Store};
 use serde::{Deserialize, Serialize};
+use sojourn_primitives::create_private_dir;
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, Seek as _, Write as _};
@@ -43,7 +44,7 @@ impl HeadFile {
         let path = path(home, run);
         let io = |source| Error::Io { path: path.clone(), source };
         if let Some(directory) = path.parent() {
-            fs::create_dir_all(directory).map_err(io)?;
+            create_private_dir(directory).map_err(io)?;
         }
         let file = File::options().create(true).truncate(false).write(true).open(&path).map_err(io)?;
         Ok(Self { file, path })

@@ -1,5 +1,6 @@
 use super::RunId;
 use crate::Error;
+use sojourn_primitives::create_private_dir;
 use std::fs::{self, File, TryLockError};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -107,7 +108,7 @@ impl RunLock {
 fn open(path: &Path) -> Result<File, Error> {
     let io = |source| Error::Io { path: path.to_owned(), source };
     if let Some(directory) = path.parent() {
-        fs::create_dir_all(directory).map_err(io)?;
+        create_private_dir(directory).map_err(io)?;
     }
     File::options().create(true).truncate(false).write(true).open(path).map_err(io)
 }

@@ -44,7 +44,11 @@ pub struct Forgotten {
     pub index_behind: bool,
     /// Number of files in the home that were searched for the text afterwards.
     pub files: u64,
-    /// Files that still contain the text. Empty, unless another process held a read transaction meanwhile.
+    /// Places in the tables that still hold the text, in words: what cannot lose it without being lost itself, such as the first record
+    /// of a run.
+    pub kept: Vec<String>,
+    /// Files that still contain the text. Those of the database among them, if the tables keep it or another process held a read
+    /// transaction meanwhile.
     pub residue: Vec<PathBuf>,
 }
 
@@ -69,7 +73,8 @@ impl Memories {
         .fetch_all(&mut *transaction)
         .await?;
         let models = models.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?;
-        let Erased { records, blobs, needles } = erase(&mut transaction, &memory).await?;
+        let Erased { records, blobs, needles, mut kept } = erase(&mut transaction, &memory).await?;
+        kept.extend(unattended::places(&mut transaction, &needles).await?);
         transaction.commit().await?;
         self.sync().await?;
         let index_behind = match self.index().await?.purge().await {
@@ -84,7 +89,7 @@ impl Memories {
         let searched = tokio::task::spawn_blocking(move || search(&home, &needles));
         let (files, residue) =
             searched.await.map_err(|error| Error::IndexUnavailable { what: error.to_string() })??;
-        Ok(Some(Forgotten { id: *id, models, records, blobs, index_behind, files, residue }))
+        Ok(Some(Forgotten { id: *id, models, records, blobs, index_behind, files, kept, residue }))
     }
 
     /// What [`forget`](Self::forget) would remove, found by doing it in a transaction that is rolled back: numbers of log records and
@@ -113,14 +118,19 @@ struct Erased {
     blobs: u64,
     /// What must not be found in any file afterwards.
     needles: Vec<Vec<u8>>,
+    /// First records of runs that hold it.
+    kept: Vec<String>,
 }
 
 /// Deletes a memory and its copies from the database.
 async fn erase(transaction: &mut Connection<'_>, memory: &Memory) -> Result<Erased, Error> {
     delete(transaction, &memory.id).await?;
     let mut needles = needles(&memory.text, memory.kind == MemoryKind::Reflection);
-    let (records, media) = forget_records(transaction, memory, &needles).await?;
-    let mut blobs = forget_blobs(transaction, &needles).await?;
+    let Records { forgotten: records, media, mut kept } = forget_records(transaction, memory, &needles).await?;
+    let (mut blobs, kept_blob) = forget_blobs(transaction, &needles).await?;
+    if kept_blob && kept.is_empty() {
+        kept.push("a text of the first record of a run".to_owned());
+    }
     for id in &media {
         if let Some(needle) = forget_media(transaction, id).await? {
             needles.extend(needle);
@@ -132,7 +142,7 @@ async fn erase(transaction: &mut Connection<'_>, memory: &Memory) -> Result<Eras
         blobs += 1;
     }
     unattended::forget(transaction, &needles).await?;
-    Ok(Erased { records, blobs, needles })
+    Ok(Erased { records, blobs, needles, kept })
 }
 
 impl Store {
@@ -230,12 +240,22 @@ fn decompressed(stored: &[u8], packed: bool) -> Vec<u8> {
     if packed { compression::decompress(stored).unwrap_or_default() } else { stored.to_owned() }
 }
 
+/// What became of the log's records.
+#[derive(Default)]
+struct Records {
+    forgotten: u64,
+    /// Pictures and sounds of those that were forgotten.
+    media: BTreeSet<[u8; 32]>,
+    /// First records of runs, which keep the text.
+    kept: Vec<String>,
+}
+
 async fn forget_records(
     connection: &mut Connection<'_>,
     memory: &Memory,
     needles: &[Vec<u8>],
-) -> Result<(u64, BTreeSet<[u8; 32]>), Error> {
-    let (mut forgotten, mut media) = (0, BTreeSet::new());
+) -> Result<Records, Error> {
+    let mut found = Records::default();
     let mut after = 0_i64;
     loop {
         let rows = page(
@@ -245,7 +265,7 @@ async fn forget_records(
             after,
         )
         .await?;
-        let Some(last) = rows.last() else { return Ok((forgotten, media)) };
+        let Some(last) = rows.last() else { return Ok(found) };
         after = last.try_get(0)?;
         for row in &rows {
             let place: i64 = row.try_get(0)?;
@@ -253,19 +273,20 @@ async fn forget_records(
             let stored: &[u8] = row.try_get(4)?;
             let payload =
                 decompressed(stored, stored.first().copied().is_some_and(compression::is_compressed));
-            let own = memory
-                .run
-                .as_ref()
-                .is_some_and(|run| row.try_get(3).is_ok_and(|id: &str| id == run.as_str()))
+            let id: &str = row.try_get(3)?;
+            let own = memory.run.as_ref().is_some_and(|run| id == run.as_str())
                 && memory.seq.0 == seq as u64
                 && holds(&payload, &[memory.text.trim().as_bytes().to_vec()]);
-            // Without its first record a run can be neither replayed nor resumed; text in it is reported as residue.
-            let begins = row.try_get::<&str, _>(6)? == STARTED;
-            if !own && (begins || !quotes(&payload, needles)) {
+            if !own && !quotes(&payload, needles) {
+                continue;
+            }
+            // Without its first record a run can be neither replayed nor resumed.
+            if !own && row.try_get::<&str, _>(6)? == STARTED {
+                found.kept.push(format!("the first record of run `{id}`"));
                 continue;
             }
             let (own_blobs, _) = row.try_get::<Option<&[u8]>, _>(5)?.unwrap_or_default().as_chunks::<32>();
-            media.extend(own_blobs.iter().filter(|id| is_media(&payload, id)));
+            found.media.extend(own_blobs.iter().filter(|id| is_media(&payload, id)));
             query("UPDATE records SET payload = ? WHERE place = ?")
                 .bind(Stored(TOMBSTONE))
                 .bind(place)
@@ -276,7 +297,7 @@ async fn forget_records(
                 .bind(seq)
                 .execute(&mut *connection)
                 .await?;
-            forgotten += 1;
+            found.forgotten += 1;
         }
     }
 }
@@ -322,21 +343,24 @@ async fn blobs_of_first_records(connection: &mut Connection<'_>) -> Result<BTree
     Ok(found)
 }
 
-async fn forget_blobs(connection: &mut Connection<'_>, needles: &[Vec<u8>]) -> Result<u64, Error> {
+/// Returns the number of deleted blobs, and whether one of a first record holds the text and was kept.
+async fn forget_blobs(connection: &mut Connection<'_>, needles: &[Vec<u8>]) -> Result<(u64, bool), Error> {
     let begins = blobs_of_first_records(connection).await?;
-    let mut forgotten = 0;
+    let (mut forgotten, mut kept) = (0, false);
     let mut after = 0_i64;
     loop {
         let sql = "SELECT no, id, packed, body FROM blobs WHERE no > ? ORDER BY no LIMIT ?";
         let rows = page(connection, sql, after).await?;
-        let Some(last) = rows.last() else { return Ok(forgotten) };
+        let Some(last) = rows.last() else { return Ok((forgotten, kept)) };
         after = last.try_get(0)?;
         for row in &rows {
             let id: &[u8] = row.try_get(1)?;
-            if begins.contains(id) {
+            if !quotes(&decompressed(row.try_get(3)?, row.try_get::<i64, _>(2)? == 1), needles) {
                 continue;
             }
-            if quotes(&decompressed(row.try_get(3)?, row.try_get::<i64, _>(2)? == 1), needles) {
+            if begins.contains(id) {
+                kept = true;
+            } else {
                 forget_blob(connection, id).await?;
                 forgotten += 1;
             }

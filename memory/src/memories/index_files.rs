@@ -10,6 +10,7 @@ use super::{MemoryId, Tenant, Tick};
 use crate::{Error, Hash};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use sojourn_primitives::create_private_dir;
 use std::fs::{self, File};
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
@@ -98,7 +99,7 @@ pub(super) fn save<'a>(
         let path = path.to_owned();
         move |source| Error::Io { path, source }
     };
-    fs::create_dir_all(directory).map_err(io(directory))?;
+    create_private_dir(directory).map_err(io(directory))?;
     let mut saved = Vec::new();
     let mut kept = vec![MANIFEST.to_owned()];
     for (model, tenant, shard) in shards {

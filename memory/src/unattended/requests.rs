@@ -103,13 +103,26 @@ impl Store {
         rows.iter().map(request).collect()
     }
 
-    /// Settles a request. Returns false where it was settled before.
-    pub async fn settle_request(&self, no: i64, outcome: &str, now_ms: i64) -> Result<bool, Error> {
+    /// Settles a request. `redact` takes secrets out of what is kept of it: whoever asked did not know those of the run. Returns
+    /// false where it was settled before.
+    pub async fn settle_request(
+        &self,
+        no: i64,
+        outcome: &str,
+        now_ms: i64,
+        redact: impl Fn(&mut Value),
+    ) -> Result<bool, Error> {
+        let asked = query("SELECT body FROM requests WHERE no = ?").bind(no).fetch_optional(&self.pool).await?;
+        let Some(asked) = asked else { return Ok(false) };
+        let mut body: Value = serde_json::from_str(asked.try_get(0)?)
+            .map_err(|error| Error::Damaged { place: format!("request {no}"), what: error.to_string() })?;
+        redact(&mut body);
         let update =
-            query("UPDATE requests SET outcome = ?2, settled_ms = ?3 WHERE no = ?1 AND outcome IS NULL")
+            query("UPDATE requests SET outcome = ?2, settled_ms = ?3, body = ?4 WHERE no = ?1 AND outcome IS NULL")
                 .bind(no)
                 .bind(outcome)
                 .bind(now_ms)
+                .bind(body.to_string())
                 .execute(&self.pool)
                 .await?;
         Ok(update.rows_affected() == 1)

@@ -408,6 +408,25 @@ async fn a_new_home_is_its_user_s_alone() {
     assert_eq!(std::fs::metadata(&new).unwrap().permissions().mode() & 0o777, 0o700);
 }
 
+#[cfg(unix)]
+#[tokio::test]
+async fn nobody_else_reads_a_home_in_a_directory_that_everybody_may_enter() {
+    use std::os::unix::fs::PermissionsExt;
+    let home = tempfile::tempdir().unwrap();
+    std::fs::set_permissions(home.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
+    // As an earlier version left it.
+    std::fs::create_dir(home.path().join("heads")).unwrap();
+    let store = open_store(home.path()).await;
+    let mut writer = store.create_run(NewRun::new("run-1".parse().unwrap(), "", "")).await.unwrap();
+    writer.append("began", 1, json!("Maria lives at 12 Elm Street"), Vec::new()).await.unwrap();
+    let names: Vec<_> = std::fs::read_dir(home.path()).unwrap().map(|entry| entry.unwrap()).collect();
+    assert!(names.iter().any(|entry| entry.file_name() == "sojourn.db-wal"), "{names:?}");
+    for entry in names {
+        let mode = entry.metadata().unwrap().permissions().mode();
+        assert_eq!(mode & 0o077, 0, "{} is open to others: {mode:o}", entry.path().display());
+    }
+}
+
 sojourn_testkit::also_in_postgres!(
     log_is_always_a_prefix_of_appended_records,
     queries_select_by_sequence_and_kind,

@@ -1,11 +1,11 @@
 //! What a daemon, its runs and a person's commands share: two processes never both win, and nothing is done twice.
 
 use crate::common::open_store;
-use serde_json::{Map, json};
+use serde_json::{Map, Value, json};
 use sojourn_memory::{
     ApprovalId, ApprovalState, Arguments, AskedCall, Due, Error, EventSeq, JobState, LogCollection, Memories,
     MemoryKind, Missed, NewApproval, NewMemory, NewMessage, NewRequest, NewRun, NewSchedule, OnTimeout,
-    Overlap, PendingApproval, RequestKind, RunId, Schedule, Store, Tenant, Timing, Work,
+    Overlap, PendingApproval, RequestKind, RunId, Schedule, Store, Submission, Tenant, Timing, Work,
 };
 
 async fn store() -> (tempfile::TempDir, Store) {
@@ -162,11 +162,13 @@ async fn a_request_to_a_run_is_settled_once_and_no_run_is_asked_without_end() {
     let open = store.open_requests(&run("a"), RequestKind::Goal).await.unwrap();
     assert_eq!((open.len(), open[0].no, &open[0].asked.body), (1, first, &json!("light the lamp")));
 
-    assert!(store.settle_request(first, "taken up", 2).await.unwrap());
-    assert!(!store.settle_request(first, "refused", 3).await.unwrap());
+    let redact = |body: &mut Value| *body = json!(body.as_str().unwrap().replace("lamp", "[secret]"));
+    assert!(store.settle_request(first, "taken up", 2, redact).await.unwrap());
+    assert!(!store.settle_request(first, "refused", 3, |_| {}).await.unwrap());
     assert!(store.open_requests(&run("a"), RequestKind::Goal).await.unwrap().is_empty());
     let all = store.requests(&run("a"), RequestKind::Goal, 10).await.unwrap();
     assert_eq!(all[0].outcome.as_deref(), Some("taken up"));
+    assert_eq!(all[0].asked.body, "light the [secret]", "what a person asked may hold a secret of the run");
 
     let mut kept = 0;
     while store.request(&goal("again")).await.unwrap().is_some() {
@@ -226,6 +228,52 @@ async fn what_is_forgotten_is_in_no_question_either() {
 }
 
 #[tokio::test]
+async fn what_is_forgotten_is_in_no_title_and_where_it_must_stay_is_named() {
+    let (_home, store) = store().await;
+    let text = "Maria lives at 12 Elm Street in Springfield";
+    let titled = NewRun { title: Some(format!("ask whether {text}")), ..NewRun::new(run("run-1"), "", "") };
+    store.create_run(titled).await.unwrap();
+    let arguments = || Arguments { always: vec![format!("--goal=find out whether {text}")], first: vec![] };
+    let work = Work::Run { agent: "agent.toml".to_owned(), arguments: arguments() };
+    store.add_schedule(NewSchedule { work, ..new("a") }).await.unwrap();
+    let on_a_server = store.server().is_some();
+    let over = run("run-2");
+    if on_a_server {
+        for id in [over.clone(), run("run-3")] {
+            let submission = Submission {
+                run: id,
+                path: "agent.toml".to_owned(),
+                agent: String::new(),
+                arguments: arguments(),
+                labels: Vec::new(),
+                submitted_ms: 1,
+            };
+            store.submit(&submission).await.unwrap();
+        }
+        assert!(store.cancel_queued(&over, 2).await.unwrap());
+    }
+    let tenant = Tenant::new("t").unwrap();
+    let memories = Memories::new(store.clone());
+    let forget = async || {
+        let memory = NewMemory::new(tenant.clone(), MemoryKind::Fact, text);
+        let id = memories.remember(&memory, &[]).await.unwrap().id;
+        memories.forget(&tenant, &id).await.unwrap().unwrap().kept
+    };
+    let kept = forget().await;
+    let named = |word: &str| kept.iter().any(|place| place.contains(word));
+    assert!(named("schedule list"), "{kept:?}");
+    assert_eq!((named("queue list"), kept.len()), (on_a_server, 1 + usize::from(on_a_server)), "{kept:?}");
+    assert_eq!(store.run("run-1").await.unwrap().title, None);
+    store.remove_schedule("a", 3).await.unwrap();
+    if on_a_server {
+        let left: Vec<RunId> = store.queue().await.unwrap().into_iter().map(|one| one.submission.run).collect();
+        assert_eq!(left, [run("run-3")], "what is over is deleted");
+        assert!(store.cancel_queued(&run("run-3"), 4).await.unwrap());
+    }
+    assert_eq!(forget().await, Vec::<String>::new());
+}
+
+#[tokio::test]
 async fn messages_that_were_given_up_do_not_pile_up() {
     let (_home, store) = store().await;
     for number in 0..1010 {
@@ -252,5 +300,6 @@ sojourn_testkit::also_in_postgres!(
     a_question_is_answered_once_and_by_its_whole_name,
     questions_without_a_time_do_not_hide_those_whose_time_is_over,
     what_is_forgotten_is_in_no_question_either,
+    what_is_forgotten_is_in_no_title_and_where_it_must_stay_is_named,
     messages_that_were_given_up_do_not_pile_up,
 );

@@ -7,6 +7,7 @@ pub use index::IndexRow;
 
 use crate::{IllegalEvent, LibraryEvent, LibraryState, Skill, store};
 use sojourn_database::{Access, Connection, Pool, Row, Server, Transaction, query};
+use sojourn_primitives::create_private_dir;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -63,7 +64,7 @@ impl Library {
     /// Opens the library in `dir`, creating it if needed, and writes version folders that a crash left out.
     pub async fn open(dir: &Path) -> Result<Self, LibraryError> {
         let skills = dir.join("skills");
-        std::fs::create_dir_all(&skills)
+        create_private_dir(&skills)
             .map_err(|source| LibraryError::Io { path: skills.clone(), source })?;
         Self::of(skills, schema::open_file(dir).await?).await
     }
@@ -71,7 +72,7 @@ impl Library {
     /// Opens the library of a server, creating it if needed. Its versions are written as files below `dir` of this machine.
     pub async fn connect(dir: &Path, server: &Server) -> Result<Self, LibraryError> {
         let skills = dir.join("skills");
-        std::fs::create_dir_all(&skills)
+        create_private_dir(&skills)
             .map_err(|source| LibraryError::Io { path: skills.clone(), source })?;
         Self::of(skills, schema::open_server(server).await?).await
     }

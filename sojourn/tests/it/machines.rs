@@ -150,6 +150,31 @@ mod with_postgres {
     }
 
     #[test]
+    fn the_queue_keeps_no_secret_and_a_worker_keeps_agent_files_apart() {
+        let Some(cluster) = Cluster::start() else { return };
+        cluster.person.write_agent("environment = \"crafter\"\nsecrets = [\"DOOR\"]", "");
+        let submit = |with: &[&str]| {
+            let args = [&["run", "agent.toml", "--queue", "--store", &cluster.url], with].concat();
+            let output = cluster.person.command(&args).env("DOOR", "hunter2-very-secret").output().unwrap();
+            cluster.person.answer(&output)
+        };
+        for with in [["--goal", "say hunter2-very-secret"], ["--set", "model=\"hunter2-very-secret\""]] {
+            let refused = submit(&with);
+            assert!(refused.code == 2 && refused.stderr.contains("the queue would keep it"), "{refused}");
+            assert!(!refused.stderr.contains("hunter2"), "{refused}");
+        }
+        assert_eq!(cluster.queue(), Vec::<Value>::new());
+        let run = cluster.submit("60", &[]);
+        std::fs::remove_file(cluster.person.path().join("agent.toml")).unwrap();
+        let machine = Machine::start(&cluster, &[]);
+        until("the run is finished", || cluster.states() == ["finished"]);
+        assert_eq!(cluster.run(&["replay", &run, "--verify"])["matched"], true);
+        let mut find = std::process::Command::new("find");
+        let copies = find.arg(machine.place.path()).args(["-path", "*/agents/*"]).output().unwrap();
+        assert_eq!(String::from_utf8_lossy(&copies.stdout), "", "the copy of the agent file is removed");
+    }
+
+    #[test]
     fn workers_that_are_killed_or_stopped_and_a_server_that_restarts_lose_and_double_nothing() {
         let Some(mut cluster) = Cluster::start() else { return };
         let runs: Vec<String> =

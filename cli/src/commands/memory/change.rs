@@ -6,6 +6,7 @@ use anyhow::Result;
 use serde_json::json;
 use sojourn_core::now_ms;
 use sojourn_memory::{Memories, Memory, MemoryId, Tenant};
+use std::collections::BTreeSet;
 use std::io::{IsTerminal as _, Write as _};
 
 /// Replaces the text of a memory.
@@ -92,6 +93,16 @@ pub async fn forget(
         }
     }
     cleared?;
+    let kept: BTreeSet<&str> = forgotten.iter().flat_map(|it| &it.kept).map(String::as_str).collect();
+    if !kept.is_empty() {
+        let places = kept.into_iter().collect::<Vec<_>>().join(", ");
+        return Err(Failure::new(Kind::Failure, format!("the text is still in {places}"))
+            .hint(
+                "what cannot lose a text without being lost itself is left to you: remove the schedule, the memory or the run \
+                 (`sojourn log gc`), then forget again",
+            )
+            .into());
+    }
     let residue: Vec<String> =
         forgotten.iter().flat_map(|it| &it.residue).map(|path| path.display().to_string()).collect();
     if residue.is_empty() {

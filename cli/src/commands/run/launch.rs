@@ -7,6 +7,7 @@ use crate::home::Home;
 use crate::session::new_run;
 use anyhow::{Context as _, Result};
 use sojourn_memory::{EventSeq, RunId, Store};
+use sojourn_primitives::create_private_dir;
 use std::fs::File;
 use std::io::{Read as _, Seek as _, SeekFrom};
 use std::os::unix::process::CommandExt as _;
@@ -73,7 +74,7 @@ async fn last(store: &Store, run: &RunId) -> EventSeq {
 
 fn start(home: &Home, args: &Run, run: &RunId, messages: &Path) -> Result<Child> {
     let unwritable = || format!("cannot write `{}`", messages.display());
-    std::fs::create_dir_all(messages.parent().unwrap_or(home.path())).with_context(unwritable)?;
+    create_private_dir(messages.parent().unwrap_or(home.path())).with_context(unwritable)?;
     let file = File::options().create(true).append(true).open(messages).with_context(unwritable)?;
     let program = std::env::current_exe().context("cannot find this program's own file")?;
     let mut words = command_line(args);

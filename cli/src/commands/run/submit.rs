@@ -3,6 +3,7 @@
 use super::{budgets_of, command_line};
 use crate::agent_file::AgentFile;
 use crate::args::Run;
+use crate::commands::schedule::assignments;
 use crate::home::Home;
 use crate::output;
 use crate::session::new_run;
@@ -17,10 +18,19 @@ use sojourn_service::now_ms;
 /// When the agent file is wrong, or the store is not in a server.
 pub async fn submit(home: &Home, args: &Run) -> Result<()> {
     home.needs_server("`--queue`")?;
-    AgentFile::read(home.environments(), &args.agent, &args.overrides)?;
+    let checked = AgentFile::read(home.environments(), &args.agent, &args.overrides)?;
     let unreadable = || format!("cannot read `{}`", args.agent.display());
     let path = std::path::absolute(&args.agent).with_context(unreadable)?;
     let agent = std::fs::read_to_string(&path).with_context(unreadable)?;
+    let given = assignments(&args.overrides);
+    let given = given.iter().map(|(key, text)| (key.as_str(), *text));
+    let goals = args.goals.iter().map(|goal| ("`--goal`", goal.as_str()));
+    let otlp = args.otlp.iter().map(|otlp| ("`--otlp`", otlp.as_str()));
+    let labels = args.labels.iter().map(|label| ("`--labels`", label.as_str()));
+    checked.keep_secrets_from(
+        "the queue",
+        given.chain(goals).chain(otlp).chain(labels).chain([("the agent file", agent.as_str())]),
+    )?;
     let run = match &args.id {
         Some(id) => id.parse()?,
         None => new_run(),

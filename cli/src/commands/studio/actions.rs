@@ -219,7 +219,7 @@ impl Commands for OfHome {
         let request = asked::ask_for_pause(store, run, BY).await.map_err(refused)?;
         let signalled = session::ask_to_stop(store, run);
         if signalled.is_err() {
-            let settled = store.settle_request(request, "no process ran it", now_ms()).await;
+            let settled = store.settle_request(request, "no process ran it", now_ms(), |_| {}).await;
             settled.map_err(|error| refused(error.into()))?;
         }
         signalled.map_err(refused)
