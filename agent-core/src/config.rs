@@ -12,7 +12,7 @@ use sojourn_tools::PolicyFile;
 use std::collections::BTreeSet;
 
 /// The version of the rules by which this program's core decides.
-pub const CORE_RULES: u32 = 6;
+pub const CORE_RULES: u32 = 7;
 
 /// The settings of one run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -50,7 +50,8 @@ pub struct RunConfig {
     /// one candidate, a task is left for later after two rounds in which none passed in any world, and programs that recipes
     /// give are tried. From 5 on, a run with a list of `episodes` that neither deliberates nor learns leaves an episode in which no
     /// skill is left to run, and never asks the controller, and a skill whose program another environment has too gets an address
-    /// of its own. From 6 on, programs may compare with `null` where the state has one.
+    /// of its own. From 6 on, programs may compare with `null` where the state has one. From 7 on, play tells apart what a text of the
+    /// state names.
     #[schemars(skip)]
     #[serde(default, skip_serializing_if = "is_zero")]
     pub rules: u32,

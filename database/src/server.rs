@@ -51,7 +51,10 @@ fn without_password(url: &str) -> String {
     let Some((scheme, rest)) = url.split_once("://") else { return "…".to_owned() };
     let (place, query) = rest.split_once('?').unwrap_or((rest, ""));
     // A password with a `?` or an `@` in it cannot be told from the rest.
-    if query.contains('@') || place.matches('@').count() > 1 || !scheme.bytes().all(|b| b.is_ascii_alphanumeric()) {
+    if query.contains('@')
+        || place.matches('@').count() > 1
+        || !scheme.bytes().all(|b| b.is_ascii_alphanumeric())
+    {
         return "…".to_owned();
     }
     match place.split_once('@') {
@@ -121,10 +124,17 @@ mod tests {
         for far in ["postgres://ann@db.example/agents", "postgres://ann@10.0.0.7/agents?application_name=x"] {
             assert!(matches!(mode(far), PgSslMode::Require), "{far}");
         }
-        for near in ["postgres://ann@localhost/agents", "postgres://ann@127.0.0.1:5433/agents", "postgres://ann@localhost/agents?host=/run/postgresql"] {
+        for near in [
+            "postgres://ann@localhost/agents",
+            "postgres://ann@127.0.0.1:5433/agents",
+            "postgres://ann@localhost/agents?host=/run/postgresql",
+        ] {
             assert!(matches!(mode(near), PgSslMode::Prefer), "{near}");
         }
-        assert!(matches!(mode("postgres://ann@db.example/agents?sslmode=verify-full"), PgSslMode::VerifyFull));
+        assert!(matches!(
+            mode("postgres://ann@db.example/agents?sslmode=verify-full"),
+            PgSslMode::VerifyFull
+        ));
         assert!(matches!(mode("postgres://ann@db.example/agents?sslmode=disable"), PgSslMode::Disable));
     }
 }

@@ -34,7 +34,7 @@ fn unknown(place: &str, word: &str) -> Error {
 /// Deletes questions, messages, reports, titles, and runs of the queue that are over, that hold one of these texts. A run that waits for
 /// such a question asks again. A schedule, and a run of the queue that is not over, would be lost with its text: these stay.
 pub(crate) async fn forget(connection: &mut Connection<'_>, needles: &[Vec<u8>]) -> Result<(), Error> {
-    const HOLDERS: [&str; 8] = [
+    const HOLDERS: [&str; 9] = [
         "DELETE FROM approvals WHERE instr(call, ?) > 0",
         "DELETE FROM outbox WHERE instr(body, ?) > 0",
         "DELETE FROM heartbeats WHERE instr(report, ?) > 0",
@@ -42,6 +42,8 @@ pub(crate) async fn forget(connection: &mut Connection<'_>, needles: &[Vec<u8>])
         "UPDATE approvals SET reason = '' WHERE instr(reason, ?) > 0",
         "UPDATE outbox SET failure = NULL WHERE instr(failure, ?) > 0",
         "UPDATE jobs SET why = NULL WHERE instr(why, ?) > 0",
+        // The row of a removed schedule stays, because its due times refer to it.
+        "UPDATE schedules SET arguments = '{\"always\":[],\"first\":[]}' WHERE removed_ms IS NOT NULL AND instr(arguments, ?) > 0",
         "UPDATE runs SET title = NULL WHERE instr(title, ?) > 0",
     ];
     const OF_A_SERVER: [&str; 2] = [

@@ -40,6 +40,24 @@ pub(crate) const FIELDS: [&str; 4] = [
     r"const listedAt = (text, ...names) => { const value = at(...names); return Array.isArray(value) && value.includes(text); };",
 ];
 
+/// The helper by which policies find what a text names, after those of [`FIELDS`].
+///
+/// * `mentioned(things, text)`: the name of the entry of an object of whose name most words stand in the text, whatever their case; of
+///   several, one with a value, then the one with the fewest other words, then the first. `undefined` where no word does.
+pub(crate) const MENTIONED: &str = r#"const mentioned = (things, text) => {
+    const words = text => [...new Set(String(text).toLowerCase().match(/[\p{Alphabetic}\p{N}]+/gu) || [])];
+    if (things === null || typeof things !== "object" || typeof text !== "string") return undefined;
+    const said = words(text);
+    let best, rate = [0, 0, 0];
+    for (const name of Object.keys(things).sort()) {
+      const own = words(name), count = own.filter(word => said.includes(word)).length;
+      const rated = [count, things[name] === null ? 0 : 1, -own.length];
+      const by = rated.findIndex((one, at) => one !== rate[at]);
+      if (count > 0 && (best === undefined || (by >= 0 && rated[by] > rate[by]))) [best, rate] = [name, rated];
+    }
+    return best;
+  };"#;
+
 /// Each helper with the text by which a program that uses it is recognised. All of them read the constant `goal`.
 ///
 /// * `said(text)`: whether the goal contains the text in whatever case; a colon at the end of the text does not count.

@@ -147,6 +147,7 @@
 //!     successes: 4,
 //!     known_skills: vec![],
 //!     quiet: None,
+//!     mentions: false,
 //! };
 //! let explorer = Explorer { environment: &environment(), task: &task(), plan: &plan, sandbox: sandbox() };
 //! let findings = explorer.explore(vec![Doors::default()]).await?;

@@ -24,6 +24,10 @@ pub struct ExplorationPlan {
     /// `None`: it goes on, as it did where a log was recorded without this bound.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quiet: Option<usize>,
+    /// Whether play sees which entry of an object a text of the state names, as a mission names what to go to. False where a log was
+    /// recorded before there were such features.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub mentions: bool,
 }
 
 /// The bound that new plans have for [`ExplorationPlan::quiet`].

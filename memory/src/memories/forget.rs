@@ -126,7 +126,8 @@ struct Erased {
 async fn erase(transaction: &mut Connection<'_>, memory: &Memory) -> Result<Erased, Error> {
     delete(transaction, &memory.id).await?;
     let mut needles = needles(&memory.text, memory.kind == MemoryKind::Reflection);
-    let Records { forgotten: records, media, mut kept } = forget_records(transaction, memory, &needles).await?;
+    let Records { forgotten: records, media, mut kept } =
+        forget_records(transaction, memory, &needles).await?;
     let (mut blobs, kept_blob) = forget_blobs(transaction, &needles).await?;
     if kept_blob && kept.is_empty() {
         kept.push("a text of the first record of a run".to_owned());

@@ -112,19 +112,21 @@ impl Store {
         now_ms: i64,
         redact: impl Fn(&mut Value),
     ) -> Result<bool, Error> {
-        let asked = query("SELECT body FROM requests WHERE no = ?").bind(no).fetch_optional(&self.pool).await?;
+        let asked =
+            query("SELECT body FROM requests WHERE no = ?").bind(no).fetch_optional(&self.pool).await?;
         let Some(asked) = asked else { return Ok(false) };
         let mut body: Value = serde_json::from_str(asked.try_get(0)?)
             .map_err(|error| Error::Damaged { place: format!("request {no}"), what: error.to_string() })?;
         redact(&mut body);
-        let update =
-            query("UPDATE requests SET outcome = ?2, settled_ms = ?3, body = ?4 WHERE no = ?1 AND outcome IS NULL")
-                .bind(no)
-                .bind(outcome)
-                .bind(now_ms)
-                .bind(body.to_string())
-                .execute(&self.pool)
-                .await?;
+        let update = query(
+            "UPDATE requests SET outcome = ?2, settled_ms = ?3, body = ?4 WHERE no = ?1 AND outcome IS NULL",
+        )
+        .bind(no)
+        .bind(outcome)
+        .bind(now_ms)
+        .bind(body.to_string())
+        .execute(&self.pool)
+        .await?;
         Ok(update.rows_affected() == 1)
     }
 }

@@ -266,7 +266,8 @@ async fn what_is_forgotten_is_in_no_title_and_where_it_must_stay_is_named() {
     assert_eq!(store.run("run-1").await.unwrap().title, None);
     store.remove_schedule("a", 3).await.unwrap();
     if on_a_server {
-        let left: Vec<RunId> = store.queue().await.unwrap().into_iter().map(|one| one.submission.run).collect();
+        let left: Vec<RunId> =
+            store.queue().await.unwrap().into_iter().map(|one| one.submission.run).collect();
         assert_eq!(left, [run("run-3")], "what is over is deleted");
         assert!(store.cancel_queued(&run("run-3"), 4).await.unwrap());
     }

@@ -64,16 +64,14 @@ impl Library {
     /// Opens the library in `dir`, creating it if needed, and writes version folders that a crash left out.
     pub async fn open(dir: &Path) -> Result<Self, LibraryError> {
         let skills = dir.join("skills");
-        create_private_dir(&skills)
-            .map_err(|source| LibraryError::Io { path: skills.clone(), source })?;
+        create_private_dir(&skills).map_err(|source| LibraryError::Io { path: skills.clone(), source })?;
         Self::of(skills, schema::open_file(dir).await?).await
     }
 
     /// Opens the library of a server, creating it if needed. Its versions are written as files below `dir` of this machine.
     pub async fn connect(dir: &Path, server: &Server) -> Result<Self, LibraryError> {
         let skills = dir.join("skills");
-        create_private_dir(&skills)
-            .map_err(|source| LibraryError::Io { path: skills.clone(), source })?;
+        create_private_dir(&skills).map_err(|source| LibraryError::Io { path: skills.clone(), source })?;
         Self::of(skills, schema::open_server(server).await?).await
     }
 

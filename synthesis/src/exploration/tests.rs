@@ -115,6 +115,7 @@ fn plan(episodes: u64) -> ExplorationPlan {
         successes: 4,
         known_skills: vec![],
         quiet: None,
+        mentions: false,
     }
 }
 

@@ -1,5 +1,6 @@
 //! A state as features: a value for each path, and the paths that tell nothing about where the agent is.
 
+use super::mentions::{self, Mention};
 use crate::javascript::quote;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -22,12 +23,17 @@ pub(crate) struct Path {
     names: Vec<String>,
     /// The text that a list at `names` holds.
     holds: Option<String>,
+    /// How the path depends on what a text of the state names.
+    mention: Option<Mention>,
 }
 
 impl Path {
     /// The feature as a JavaScript expression over the helpers [`FIELDS`](crate::javascript::FIELDS): a value, or whether a list
     /// holds a text.
     pub(crate) fn javascript(&self) -> String {
+        if let Some(Mention::Is(named)) = &self.mention {
+            return format!("(at({}) === {})", self.arguments(), named.javascript());
+        }
         match &self.holds {
             None => format!("at({})", self.arguments()),
             Some(text) => match self.arguments().as_str() {
@@ -58,13 +64,16 @@ impl Path {
     }
 
     fn arguments(&self) -> String {
-        let names: Vec<String> = self.names.iter().map(|name| quote(name)).collect();
+        let mut names: Vec<String> = self.names.iter().map(|name| quote(name)).collect();
+        if let Some(Mention::Of(named)) = &self.mention {
+            names.insert(named.things.len(), named.javascript());
+        }
         names.join(", ")
     }
 
-    /// Whether the feature is that a list holds a text.
+    /// Whether the feature is that a list holds a text, or a value is what a text names: it is there where that is so.
     pub(crate) fn is_membership(&self) -> bool {
-        self.holds.is_some()
+        self.holds.is_some() || matches!(self.mention, Some(Mention::Is(_)))
     }
 }
 
@@ -165,6 +174,8 @@ pub(crate) struct Paths {
     known: Vec<Path>,
     habits: Vec<Habit>,
     ignored: BTreeSet<usize>,
+    /// Whether features are read of what texts of the state name.
+    pub(crate) mentions: bool,
 }
 
 impl Paths {
@@ -178,7 +189,7 @@ impl Paths {
         names: impl Iterator<Item = N>,
         holds: Option<String>,
     ) -> Option<usize> {
-        self.intern(Path { names: names.map(Into::into).collect(), holds })
+        self.intern(Path { names: names.map(Into::into).collect(), holds, mention: None })
     }
 
     fn intern(&mut self, path: Path) -> Option<usize> {
@@ -199,6 +210,15 @@ impl Paths {
     pub(crate) fn read(&mut self, state: &Value) -> Features {
         let mut found = BTreeMap::new();
         self.collect(state, &mut Vec::new(), &mut found);
+        if self.mentions {
+            for (names, mention, value) in mentions::read(state) {
+                if found.len() < MOST
+                    && let Some(number) = self.intern(Path { names, holds: None, mention: Some(mention) })
+                {
+                    found.insert(number, value);
+                }
+            }
+        }
         for (path, value) in &found {
             let habit = &mut self.habits[*path];
             match &habit.first {
@@ -247,7 +267,7 @@ impl Paths {
         value: Scalar,
         found: &mut BTreeMap<usize, Scalar>,
     ) {
-        if let Some(number) = self.intern(Path { names: names.to_vec(), holds }) {
+        if let Some(number) = self.intern(Path { names: names.to_vec(), holds, mention: None }) {
             found.insert(number, value);
         }
     }

@@ -9,6 +9,7 @@ mod calls;
 mod experience;
 mod features;
 mod linear;
+mod mentions;
 mod program;
 #[cfg(test)]
 mod tests;
@@ -103,11 +104,13 @@ impl StateExplorer<'_> {
 
     fn game<'a, W: PracticeWorld>(&'a self, worlds: &'a mut [W]) -> Option<Game<'a, W>> {
         let (world, &first) = (worlds.first_mut()?, self.plan.seeds.first()?);
+        let mut experience = Experience::default();
+        experience.paths.mentions = self.plan.mentions;
         Some(Game {
             explorer: self,
             world,
             random: Random::new(first),
-            experience: Experience::default(),
+            experience,
             left: self.plan.seeds.len(),
             seeds: self.plan.seeds.iter().copied(),
             failed: VecDeque::new(),

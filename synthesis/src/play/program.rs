@@ -4,7 +4,7 @@ use super::experience::Experience;
 use super::features::Path;
 use super::linear::Linear;
 use super::tree::Tree;
-use crate::javascript::{FIELDS, indented, quote};
+use crate::javascript::{FIELDS, MENTIONED, indented, quote};
 use serde_json::Value;
 use sojourn_primitives::JsonPointer;
 use sojourn_tools::{Amount, Condition, EnvironmentSpec, TaskSpec, ToolCall};
@@ -109,6 +109,9 @@ impl Programmer<'_> {
         let mut source = self.head();
         for helper in FIELDS {
             source.push_str(&indented(helper));
+        }
+        if constants.contains("mentioned(") || body.contains("mentioned(") {
+            source.push_str(&indented(MENTIONED));
         }
         for start in &starts {
             source.push_str(&indented(start));

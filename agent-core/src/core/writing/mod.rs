@@ -95,6 +95,7 @@ impl Core {
                     successes: limits.successes,
                     known_skills: skills.clone(),
                     quiet: (self.config.rules >= 4).then_some(QUIET_EPISODES),
+                    mentions: self.config.rules >= 7,
                 };
                 draft.author = Author::Exploration { skills };
                 self.phase = Phase::Exploring(draft);

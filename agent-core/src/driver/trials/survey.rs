@@ -75,6 +75,7 @@ pub async fn survey(
         successes: 0,
         known_skills: Vec::new(),
         quiet: None,
+        mentions: false,
     };
     let begun = Instant::now();
     let enough = |calls: usize| calls >= plan.calls || begun.elapsed() >= plan.time;
