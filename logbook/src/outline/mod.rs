@@ -12,7 +12,7 @@ pub use filter::{Bucket, Filter};
 pub use groups::{Group, GroupKind};
 pub use series::{First, SeriesPoint};
 
-use crate::{CallOutcome, Entry, ReadError, Reading, Teller};
+use crate::{CallOutcome, Entry, ReadError, Reading, RunClock, Teller};
 use groups::Groups;
 use serde::Serialize;
 use series::Series;
@@ -61,6 +61,7 @@ pub struct Outline {
     flags: Vec<u8>,
     groups: Groups,
     series: Series,
+    clock: RunClock,
     /// Records from which the state of the world is known without those before them.
     anchors: Vec<u64>,
     teller: Teller,
@@ -120,6 +121,8 @@ impl Outline {
                 Entry::Record(record, content) => {
                     self.fill(record.seq.0);
                     let kind = kind_index(&record.kind);
+                    let known = content.as_ref().ok().and_then(Option::as_ref);
+                    self.clock.enter(record.seq.0, record.at_ms, known);
                     match content {
                         Ok(content) => self.enter(record.seq.0, record.at_ms, kind, content.as_ref()),
                         Err(error) => {
@@ -171,6 +174,11 @@ impl Outline {
     /// The episode that holds the record: its group; `None` before the first.
     pub fn episode_at(&self, seq: u64) -> Option<Group> {
         self.groups.episode_at(seq, self.len())
+    }
+
+    /// The run's own time.
+    pub fn clock(&self) -> &RunClock {
+        &self.clock
     }
 
     /// How the run grew.
@@ -271,7 +279,7 @@ impl Outline {
             if Teller::is_death(record) {
                 flags |= flag::DEATH;
             }
-            flags |= self.series.enter(seq, at_ms, record);
+            flags |= self.series.enter(seq, at_ms, self.clock.at(seq, at_ms), record);
             flags |= of_content(record);
             if let LogRecord::Started(started) = record {
                 self.environment = Some(started.environment.name.clone());
