@@ -16,8 +16,9 @@ use crate::{CallOutcome, Entry, ReadError, Reading, RunClock, Teller};
 use groups::Groups;
 use serde::Serialize;
 use series::Series;
-use sojourn_core::{Effect, Event, LogRecord, Milestone, RecordKind, SkillEvent};
+use sojourn_core::{ControlRecord, Effect, Event, LogRecord, Milestone, RecordKind, SkillEvent};
 use sojourn_memory::{EventSeq, RecordQuery, RunInfo, Store};
+use sojourn_primitives::JsonPointer;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What a record is, in bits.
@@ -68,6 +69,7 @@ pub struct Outline {
     damage: Vec<Damage>,
     damaged: u64,
     environment: Option<String>,
+    remembers: Option<bool>,
     title: String,
 }
 
@@ -211,6 +213,16 @@ impl Outline {
         self.environment.as_deref()
     }
 
+    /// Where the world's vitals stand in its state.
+    pub fn vitals(&self) -> &[JsonPointer] {
+        self.teller.vital_places()
+    }
+
+    /// Whether memories are kept and recalled, as the settings say that were made last.
+    pub fn remembers(&self) -> Option<bool> {
+        self.remembers
+    }
+
     /// The first record in one line.
     pub fn title(&self) -> &str {
         &self.title
@@ -283,7 +295,14 @@ impl Outline {
             flags |= of_content(record);
             if let LogRecord::Started(started) = record {
                 self.environment = Some(started.environment.name.clone());
+                self.remembers = Some(started.config.memory);
                 self.title = record.summary();
+            }
+            if let LogRecord::ControlRecord(control) = record
+                && let ControlRecord::Forked { changes, .. } = &**control
+                && let Some(config) = &changes.config
+            {
+                self.remembers = Some(config.memory);
             }
             if let LogRecord::Event(event) = record
                 && matches!(&**event, Event::EpisodeStarted { .. } | Event::Acted { .. })
