@@ -37,6 +37,8 @@ pub mod flag {
     pub const REFLEX: u8 = 32;
     /// The record or its content cannot be read.
     pub const DAMAGED: u8 = 64;
+    /// A try that failed without harm to the run: a candidate in practice worlds, or a call in a skill, which deals with it.
+    pub const TRY: u8 = 128;
 }
 
 /// Stands for a kind that this version does not know.
@@ -286,7 +288,7 @@ impl Outline {
         let mut flags = 0;
         if let Some(record) = content {
             if self.teller.is_error(record) {
-                flags |= flag::FAILURE;
+                flags |= if is_try(record) { flag::TRY } else { flag::FAILURE };
             }
             if Teller::is_death(record) {
                 flags |= flag::DEATH;
@@ -339,6 +341,19 @@ impl Outline {
         if self.damage.len() < MOST_DAMAGE {
             self.damage.push(Damage { seq, reason });
         }
+    }
+}
+
+/// Whether a record that reports a failure reports one of something that was only tried. What the run itself failed at is reported
+/// by the records around it: the call of the core, the task, the death.
+fn is_try(record: &LogRecord) -> bool {
+    match record {
+        LogRecord::Event(event) => matches!(
+            **event,
+            Event::CandidatesTried { .. } | Event::ReflexesTried { .. } | Event::SkillsRetested { .. }
+        ),
+        LogRecord::SkillEvent(event) => matches!(**event, SkillEvent::Returned { .. }),
+        _ => false,
     }
 }
 
