@@ -155,8 +155,7 @@ impl Progress {
     pub fn say(&self, text: &str) {
         // A world wrote parts of the text: none of its lines looks like one of these.
         let text = terminal::one_line(text);
-        let line =
-            format!("{} {}{text}", duration::clock(self.elapsed().as_millis() as i64), self.label);
+        let line = format!("{} {}{text}", duration::clock(self.elapsed().as_millis() as i64), self.label);
         let line = if self.redrawn { output::folded(&line, INDENT) } else { line };
         *self.printed.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
         note(&line);

