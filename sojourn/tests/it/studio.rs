@@ -341,7 +341,10 @@ fn a_fork_has_one_clock_on_the_page_in_lists_and_in_the_log() {
     assert_eq!((&clock["stops"][0][0], of(&now["totals"]["ran_ms"])), (&json!(801), ran), "{now}");
     assert!((4000..6000).contains(&ran), "{ran}");
     let seconds = &place.json(&["runs"])[0]["seconds"];
-    assert_eq!((seconds, summary["seconds"].as_f64().map(|it| it * 1000.0)), (&summary["seconds"], Some(ran as f64)));
+    assert_eq!(
+        (seconds, summary["seconds"].as_f64().map(|it| it * 1000.0)),
+        (&summary["seconds"], Some(ran as f64))
+    );
 }
 
 /// A home with two skills, one of which calls the other; of the called one a second version is in use, and failed twice.
