@@ -91,10 +91,10 @@ impl Decline {
             collect(&state, &mut String::new(), &mut numbers);
             seen.push_back((record.seq.0, numbers));
         }
-        Ok(Self::of(until, vitals, seen.into()))
+        Ok(Self::of(until, vitals, seen.make_contiguous()))
     }
 
-    fn of(until: u64, vitals: &[JsonPointer], seen: Vec<(u64, BTreeMap<String, f64>)>) -> Self {
+    fn of(until: u64, vitals: &[JsonPointer], seen: &[(u64, BTreeMap<String, f64>)]) -> Self {
         let steps: Vec<u64> = seen.iter().map(|(seq, _)| *seq).collect();
         let vitals: Vec<String> = vitals.iter().map(ToString::to_string).collect();
         let Some((_, last)) = seen.last() else { return Self { until, ..Self::default() } };
@@ -168,7 +168,7 @@ mod tests {
             (seq, numbers)
         });
         let vitals: Vec<JsonPointer> = vitals.iter().map(|name| JsonPointer::of([name])).collect();
-        Decline::of(99, &vitals, seen.collect())
+        Decline::of(99, &vitals, &seen.collect::<Vec<_>>())
     }
 
     #[test]
