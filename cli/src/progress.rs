@@ -82,7 +82,8 @@ impl Drop for Pause {
 /// Observes a run and shows its progress on stderr.
 pub struct Progress {
     stats: Mutex<RunStats>,
-    begun: Instant,
+    /// When the run's own time was last known, and what it was then.
+    known: Mutex<(Instant, Duration)>,
     /// Whether the progress is redrawn.
     redrawn: bool,
     /// When the last line was printed.
@@ -106,7 +107,7 @@ impl Progress {
         let (stats, printed, label) = (Mutex::default(), Mutex::new(begun), label.to_owned());
         let progress = Arc::new(Self {
             stats,
-            begun,
+            known: Mutex::new((begun, Duration::ZERO)),
             redrawn,
             printed,
             achievements: AtomicUsize::new(achievements),
@@ -129,17 +130,32 @@ impl Progress {
         self.stats.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The time since the progress began.
+    /// The run's own time: since the progress began, until [`runs`](Self::runs) was called.
     pub fn elapsed(&self) -> Duration {
-        self.begun.elapsed()
+        let (at, ran) = *self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        at.elapsed().saturating_add(ran)
+    }
+
+    /// The run begins or goes on now, and has run for this time: from here on, times are those that its log will have.
+    pub fn runs(&self, ran: Duration) {
+        *self.known.lock().unwrap_or_else(PoisonError::into_inner) = (Instant::now(), ran);
+        let mut bar = bar();
+        match &mut *bar {
+            Bar::None => {}
+            Bar::Shown(before) => {
+                let message = before.message();
+                before.finish_and_clear();
+                *bar = shown(ran, message);
+            }
+            Bar::Paused { elapsed, .. } => *elapsed = ran,
+        }
     }
 
     /// Prints a line above those that are redrawn.
     pub fn say(&self, text: &str) {
         // A world wrote parts of the text: none of its lines looks like one of these.
         let text = terminal::one_line(text);
-        let line =
-            format!("{} {}{text}", duration::clock(self.begun.elapsed().as_millis() as i64), self.label);
+        let line = format!("{} {}{text}", duration::clock(self.elapsed().as_millis() as i64), self.label);
         let line = if self.redrawn { output::folded(&line, INDENT) } else { line };
         *self.printed.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
         note(&line);

@@ -1,9 +1,9 @@
 //! What came of a run, from a few of its records.
 
-use crate::{ReadError, counted, reason_line};
+use crate::{ReadError, RunClock, counted, reason_line};
 use serde::Serialize;
 use serde_json::Value;
-use sojourn_core::{ControlRecord, Effect, LogRecord, Milestone, RecordKind};
+use sojourn_core::{Effect, LogRecord, Milestone, RecordKind};
 use sojourn_memory::{EventSeq, RecordQuery, RunInfo, RunStatus, Store};
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -153,37 +153,12 @@ impl Came {
     }
 }
 
-/// The time that a run ran, as its budget counts it: without the pauses between two processes and without the time by which
-/// the computer's clock was set.
+/// The time that a run ran, by its own clock.
 ///
 /// # Errors
 /// When the store fails.
 pub async fn ran(store: &Store, info: &RunInfo) -> Result<Duration, ReadError> {
-    let at = async |seq: u64| -> Result<Option<i64>, ReadError> {
-        let query = RecordQuery::from(EventSeq(seq)).to(EventSeq(seq));
-        Ok(store.records(&info.id, &query).await?.pop().map(|record| record.at_ms))
-    };
-    // The records of a fork begin before the fork was made.
-    let Some(begun_ms) = at(1).await? else { return Ok(Duration::ZERO) };
-    let kinds = [RecordKind::Resumed, RecordKind::Forked, RecordKind::ClockChanged];
-    let query = RecordQuery::all().kinds(kinds.map(RecordKind::as_str));
-    let mut paused_ms = 0_i64;
-    for record in store.records(&info.id, &query).await? {
-        let gap = match LogRecord::read(store, &record).await {
-            Ok(Some(LogRecord::ControlRecord(control))) => {
-                if let ControlRecord::ClockChanged { by_ms } = *control {
-                    by_ms
-                } else {
-                    let before = at(record.seq.0.saturating_sub(1)).await?;
-                    record.at_ms.saturating_sub(before.unwrap_or(record.at_ms))
-                }
-            }
-            _ => 0,
-        };
-        paused_ms = paused_ms.saturating_add(gap);
-    }
-    let ran_ms = info.last_at_ms.saturating_sub(begun_ms).saturating_sub(paused_ms);
-    Ok(Duration::from_millis(u64::try_from(ran_ms).unwrap_or(0)))
+    Ok(RunClock::of(store, info).await?.ran())
 }
 
 /// The status of a run. A run that is marked as running but has no writer was cut off.

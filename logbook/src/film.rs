@@ -1,6 +1,6 @@
 //! A run as a sequence of frames: for each record the view, the task, the decision and the memories.
 
-use crate::{ReadError, Reading, Teller, milestone_line, purpose_name};
+use crate::{ReadError, Reading, RunClock, Teller, milestone_line, purpose_name};
 use serde::Serialize;
 use sojourn_core::{ControlRecord, Effect, Event, LogRecord, Milestone, SkillEvent, as_javascript};
 use sojourn_memory::{Record, RecordQuery, RunInfo, Store};
@@ -19,8 +19,8 @@ const LAST_STEPS: usize = 8;
 pub struct Film {
     /// One frame for each record, in order.
     pub frames: Vec<Frame>,
-    /// The start of the run, milliseconds since 1970.
-    pub begun_ms: i64,
+    /// The run's own time.
+    pub clock: RunClock,
 }
 
 /// One record with the state of the agent and its environment.
@@ -94,14 +94,15 @@ impl Film {
     ) -> Result<Self, ReadError> {
         let mut reading = Reading::new(store, info, RecordQuery::all()).await?;
         let mut camera = Camera::new();
-        let mut frames = Vec::new();
+        let (mut frames, mut clock) = (Vec::new(), RunClock::default());
         while let Some((record, content)) = reading.next().await? {
+            clock.enter(record.seq.0, record.at_ms, content.as_ref());
             if let Some(LogRecord::Started(started)) = &content {
                 camera.world = environments.in_process(&started.environment.name);
             }
             frames.push(camera.take(&record, content.as_ref()).await);
         }
-        Ok(Self { frames, begun_ms: info.created_ms })
+        Ok(Self { frames, clock })
     }
 
     /// The first frame after `from` that matches.

@@ -7,12 +7,15 @@
 //! - [`Teller`] puts records into words with the names and vitals that the records before them told.
 //! - [`Outline`] is a whole run in a few bytes a record: its groups, its marks, its growth.
 //! - [`Film`] and [`Camera`] show the world, the task and the decision at each record.
+//! - [`RunClock`] is a run's own time, and [`Decline`] the numbers of the state that fell before a death.
 //! - [`Exchange`] is a request to the controller with its answer and the memories recalled for it.
 //! - [`skills`] and [`memories`] say where skills and memories came from.
 
 #![forbid(unsafe_code)]
 
 mod came;
+mod clock;
+mod decline;
 mod exchange;
 mod film;
 mod fold;
@@ -28,6 +31,8 @@ mod teller;
 mod words;
 
 pub use came::{Came, CurvePoint, ran, standing};
+pub use clock::RunClock;
+pub use decline::{Decline, Fallen};
 pub use exchange::{Exchange, PartTokens};
 pub use film::{Camera, Film, Frame, Picture};
 pub use fold::{folded, size};

@@ -175,6 +175,11 @@ impl Teller {
         self.ended.as_ref().filter(|ending| over && ending.kind == EndingKind::Succeeded)
     }
 
+    /// Where the vitals stand in the state, as the world names them.
+    pub fn vital_places(&self) -> &[JsonPointer] {
+        &self.vitals
+    }
+
     /// The vitals as they are now, by name: only those that the state has.
     pub fn vitals(&self) -> Vec<String> {
         let named = self.vitals.iter().zip(self.read_vitals());

@@ -24,18 +24,21 @@ const JAVASCRIPT: &str = "text/javascript; charset=utf-8";
 const SVG: &str = "image/svg+xml";
 
 /// The modules, each after those that it imports: a report has them in this order in one script.
-pub const MODULES: [Asset; 20] = [
+pub const MODULES: [Asset; 23] = [
     module("/dom.js", include_str!("../web/dom.js")),
     module("/format.js", include_str!("../web/format.js")),
     module("/source.js", include_str!("../web/source.js")),
     module("/rows.js", include_str!("../web/rows.js")),
     module("/timeline.js", include_str!("../web/timeline.js")),
+    module("/keys.js", include_str!("../web/keys.js")),
     module("/strip.js", include_str!("../web/strip.js")),
     module("/moment.js", include_str!("../web/moment.js")),
     module("/ended.js", include_str!("../web/ended.js")),
     module("/chart.js", include_str!("../web/chart.js")),
     module("/plots.js", include_str!("../web/plots.js")),
+    module("/settings.js", include_str!("../web/settings.js")),
     module("/act.js", include_str!("../web/act.js")),
+    module("/again.js", include_str!("../web/again.js")),
     module("/run.js", include_str!("../web/run.js")),
     module("/runs.js", include_str!("../web/runs.js")),
     module("/graph.js", include_str!("../web/graph.js")),

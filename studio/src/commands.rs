@@ -80,6 +80,31 @@ pub struct NewFork {
     pub more: WantedMore,
 }
 
+/// A setting of a run that may be changed on the page.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Setting {
+    /// Its key, as `--set` takes it: `run.actor.candidates`.
+    pub key: String,
+    /// What it is now, as JSON; null where it is absent.
+    pub value: Value,
+    /// What values it takes, in words.
+    pub kind: String,
+    /// The values that it takes, where these are a few words.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub choices: Vec<String>,
+    /// What it does.
+    pub about: String,
+}
+
+/// A run whose process was started, and has written no record yet.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Starting {
+    /// What the process says that it does: `loading its model`; `None` where it says nothing.
+    pub doing: Option<String>,
+    /// Why it ended, where its last words say so.
+    pub error: Option<String>,
+}
+
 /// A goal that a run was asked for while it was under way.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct GoalRequest {
@@ -210,6 +235,15 @@ pub trait Commands: Send + Sync {
 
     /// As Ctrl-C at the run's terminal: the step under way is finished, and the run can be resumed.
     async fn stop(&self, run: &RunId) -> Result<(), Refused>;
+
+    /// The settings that a fork of the run may change, with what they are after its record `at`, or after its last one.
+    async fn settings(&self, run: &RunId, at: Option<EventSeq>) -> Result<Vec<Setting>, Refused>;
+
+    /// The settings that an agent begins a run with.
+    async fn settings_of_agent(&self, agent: &str) -> Result<Vec<Setting>, Refused>;
+
+    /// What the process of a run does before it writes. The run need not have a record yet.
+    async fn starting(&self, run: &RunId) -> Result<Starting, Refused>;
 
     /// As `sojourn goal add`; the run takes it up before its next episode.
     async fn add_goal(&self, run: &RunId, text: &str, condition: Option<&Value>) -> Result<(), Refused>;

@@ -22,7 +22,7 @@ mod rows;
 
 pub use commands::{
     Agent, Approval, ApprovalQuery, Approvals, Commands, Found, GoalRequest, MemoryQuery, NewFork, NewStart,
-    Refused, SkillTry, Tried, TriedMoment, WantedMore,
+    Refused, Setting, SkillTry, Starting, Tried, TriedMoment, WantedMore,
 };
 pub use error::StudioError;
 

@@ -18,6 +18,8 @@ const MOST_RUNS: usize = 12;
 const BATCH: usize = 512;
 /// How long a request waits for an outline that is being read. Then it gets the part that was read.
 const PATIENCE: Duration = Duration::from_millis(300);
+/// After so many records in one go, the room that was kept for more is given back.
+const LONG: u64 = 50_000;
 /// A request does not wait for more records than this.
 const FAR: u64 = 5000;
 
@@ -158,14 +160,21 @@ impl Outlines {
 
 /// Reads a run to its end, a batch at a time, as long as its outline is kept.
 async fn read(watched: Weak<Watched>, store: Store, info: RunInfo) {
+    let mut begun = None;
     loop {
         let Some(from) = watched.upgrade().map(|watched| watched.outline().len()) else { return };
+        let begun = *begun.get_or_insert(from);
         let batch = Batch::read(&store, &info, from, BATCH).await;
         let Some(watched) = watched.upgrade() else { return };
         let more = match batch {
             Ok(batch) => {
                 let more = batch.has_more();
-                watched.outline.write().unwrap_or_else(PoisonError::into_inner).add(batch);
+                let mut outline = watched.outline.write().unwrap_or_else(PoisonError::into_inner);
+                outline.add(batch);
+                if !more && outline.len() - begun > LONG {
+                    outline.shrink();
+                }
+                drop(outline);
                 more
             }
             Err(error) => {

@@ -64,7 +64,7 @@ impl Query {
 }
 
 /// The words of `only`.
-pub const FLAGS: [(&str, u8); 7] = [
+pub const FLAGS: [(&str, u8); 8] = [
     ("failures", flag::FAILURE),
     ("achievements", flag::ACHIEVEMENT),
     ("deaths", flag::DEATH),
@@ -72,6 +72,7 @@ pub const FLAGS: [(&str, u8); 7] = [
     ("skills", flag::SKILL),
     ("reflexes", flag::REFLEX),
     ("damaged", flag::DAMAGED),
+    ("tries", flag::TRY),
 ];
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! A run as one file that needs nothing else: the timeline, the scrubber and the plots, made of the page's own modules.
 
-use crate::api::detail;
+use crate::api::{detail, fall};
 use crate::assets::{MODULES, STYLE};
 use crate::outlines::Watched;
 use crate::rows::{Row, before_episode, rows};
@@ -9,7 +9,7 @@ use base64::Engine as _;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use sojourn_core::RecordKind;
-use sojourn_logbook::{Entry, Frame, Group, Outline, Reading, flag};
+use sojourn_logbook::{Entry, Filter, Frame, Group, Outline, Reading, flag};
 use sojourn_memory::{EventSeq, RecordQuery, RunInfo};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io::Write;
@@ -22,6 +22,8 @@ const MOST_RECORDS: usize = 20_000;
 const MOST_GROUPS: usize = 8_000;
 /// The most records that the camera takes: the world of a built-in environment is stepped along with each of them.
 const MOST_FILMED: u64 = 100_000;
+/// The most deaths, the last ones, of which a report says what fell before.
+const MOST_DECLINES: usize = 20;
 /// Records before a death or an achievement that are kept too: what led to it.
 const LED_TO_IT: u64 = 8;
 /// The longest line of a record, in characters: more than a window shows.
@@ -153,6 +155,7 @@ pub async fn write(studio: &Studio, info: &RunInfo, mut out: impl Write) -> Resu
         },
         "started": outline.title(),
         "points": outline.series(),
+        "clock": outline.clock(),
         "achievements": outline.firsts(),
         "skills": outline.admitted(),
         "tasks": outline.tasks(),
@@ -160,11 +163,17 @@ pub async fn write(studio: &Studio, info: &RunInfo, mut out: impl Write) -> Resu
         "damaged": damaged,
         "groups": groups(&outline),
     });
+    let deaths: Vec<u64> = outline.matching(Filter::default().flags(flag::DEATH)).collect();
+    let watched = Watched::of(outline);
+    let mut declines = BTreeMap::new();
+    for death in deaths.iter().rev().take(MOST_DECLINES) {
+        declines.insert(*death, fall(store, info, &watched, *death).await?);
+    }
+    data["declines"] = serde_json::to_value(declines)?;
     let fixed = page(&info.id.to_string(), &data).len() + (16 << 10);
     let room = LARGEST.saturating_sub(fixed);
     let (row_room, frame_room) = (room / 100 * ROW_SHARE, room / 100 * FRAME_SHARE);
 
-    let watched = Watched::of(outline);
     let mut content = Content::default();
     for &(first, last) in &stretches {
         film(studio, info, &watched, (first, last), &kept, |row, frame, is_full| {

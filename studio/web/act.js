@@ -1,8 +1,9 @@
 // What a person does to runs: start, pause, resume and fork.
 
 import { ask, fill, h, say } from "./dom.js";
-import { count } from "./format.js";
+import { count, span } from "./format.js";
 import { get, post } from "./source.js";
+import { settingsList } from "./settings.js";
 
 const lines = (form, name) => String(form.get(name) ?? "").split("\n").map((line) => line.trim()).filter(Boolean);
 const whole = (form, name) => Number(form.get(name)) || undefined;
@@ -15,11 +16,12 @@ function moreFields(what) {
     h("label", {}, `Minutes ${what}`, h("input", { name: "minutes", type: "number", min: "1", placeholder: "as in the file" })));
 }
 
-const settingsField = (label) => h("label", {}, label, h("textarea", { name: "settings", rows: "2", spellcheck: "false", placeholder: "run.actor.candidates=8" }));
-
-/** The choice of an agent; one of the run's world, best with its model, is chosen. `none` is what an empty choice means. */
-async function agentChoice({ environment, model }, none = null) {
-  const { agents } = await get("/agents");
+/** The choice of an agent: of a run, those of its world, best with its model. `none` is what an empty choice means. */
+export async function agentChoice({ environment, model }, none = null) {
+  const all = (await get("/agents")).agents;
+  // A world without a name may be any.
+  const agents = environment ? all.filter((agent) => agent.environment === environment || !agent.environment) : all;
+  if (agents.length === 0 && !none) throw new Error(`no agent of the world ${environment} is offered: start the studio in the directory of its agent file, or with --agent AGENT.TOML`);
   const select = h("select", { name: "agent", "aria-label": "Agent" }, none && h("option", { value: "" }, none),
     agents.map((agent) => h("option", { value: agent.name }, [agent.name, agent.model].filter(Boolean).join(" · "))));
   const inWorld = agents.filter((agent) => agent.environment === environment);
@@ -28,17 +30,54 @@ async function agentChoice({ environment, model }, none = null) {
   return { agents, field: h("label", {}, "Agent", select), select };
 }
 
-/** Waits, two minutes at most, until a run that was started has its first record: its process opens the world before. */
-async function shown(run) {
-  for (let looks = 0; looks < 240; looks++) {
-    try {
-      await get(`/runs/${encodeURIComponent(run)}`);
-      return;
-    } catch (error) {
-      if (error.status !== 404) throw error;
-    }
-    await new Promise((resolve) => { setTimeout(resolve, 500); });
+const runPath = (run) => `/runs/${encodeURIComponent(run)}`;
+
+/** Tells what the process of a run does until `begun()` says that it has begun, five minutes at most. */
+async function untilBegun(run, tell, begun, isNew) {
+  const since = Date.now();
+  while (Date.now() - since < 300_000) {
+    if (await begun()) return;
+    const { doing, error } = await get(`${runPath(run)}/starting`).catch(() => ({}));
+    // The messages of a run that is resumed may tell of an earlier process.
+    if (error && isNew) throw new Error(`the run did not begin: ${error}`);
+    tell(`${doing ? `Its process is ${doing}` : "Its process starts"} … ${span((Date.now() - since) / 1000)}`);
+    await new Promise((after) => { setTimeout(after, 300); });
   }
+}
+
+/** Resumes a run, and tells what its process does until it writes. */
+async function resumed(run, body, tell) {
+  const before = (await get(runPath(run))).run.records;
+  const posted = post(`${runPath(run)}/resume`, body);
+  let over = false;
+  const begun = untilBegun(run, tell, async () => {
+    const { run: now } = await get(runPath(run));
+    return over || now.live || now.records > before;
+  }, false);
+  try {
+    // A refusal comes at once; what comes first otherwise is enough.
+    await Promise.race([posted, begun]);
+  } finally {
+    over = true;
+    posted.catch(() => {});
+    begun.catch(() => {});
+  }
+}
+
+/** Makes a fork, shows both futures, and runs it: with another goal, where there is one. Returns the fork. */
+export async function forked(run, body, { goal = null, go = true, tell }) {
+  tell(`Copying ${count(body.at)} records …`);
+  const { run: fork, parent } = await post(`${runPath(run.run)}/fork`, body);
+  if (goal) await post(`${runPath(fork)}/goals`, { goal });
+  location.hash = `#/compare?runs=${encodeURIComponent(parent)},${encodeURIComponent(fork)}`;
+  if (!go) {
+    say(`Run ${fork} is a fork of this one. It is paused.`);
+    return fork;
+  }
+  // Both futures are in sight meanwhile, and the page tells how far the process is.
+  say(`Run ${fork} is a fork of this one. Its process starts.`);
+  post(`${runPath(fork)}/resume`, { agent: body.agent || run.environment }).catch((error) => say(`Run ${fork} is a fork of this one, but it is paused: ${error.message}`, true));
+  return fork;
 }
 
 /** Asks for an agent and starts a run. */
@@ -55,20 +94,41 @@ export async function startRun() {
     const agent = choice.agents.find((one) => one.name === choice.select.value);
     goals.placeholder = agent?.goals.join("\n") || "as the agent file says";
   };
-  choice.select.addEventListener("change", hint);
+  // The settings are those of the agent that is chosen.
+  const settings = h("div", {});
+  let offered = null;
+  const offer = async () => {
+    const agent = choice.select.value;
+    try {
+      const list = await settingsList("/settings", { agent });
+      if (agent === choice.select.value) fill(settings, (offered = list).place);
+    } catch (error) {
+      offered = null;
+      fill(settings, h("p", { class: "problem" }, error.message));
+    }
+  };
+  choice.select.addEventListener("change", () => {
+    hint();
+    offer();
+  });
   hint();
+  offer();
   ask({
     title: "Start a run",
-    body: [choice.field, h("label", {}, "Goals in words, one a line", goals), moreFields("at most"), settingsField("Changed settings, one a line"),
+    body: [choice.field, h("label", {}, "Goals in words, one a line", goals), moreFields("at most"), settings,
       h("label", {}, "Seed", h("input", { name: "seed", type: "number", min: "0", placeholder: "as in the file" })),
       h("p", { class: "note" }, "It runs in a process of its own, and goes on when the studio is closed.")],
     button: "Start",
-    act: async (form) => {
+    act: async (form, tell) => {
       const seed = String(form.get("seed"));
+      tell("Starting its process …");
       const { run } = await post("/runs", {
-        agent: form.get("agent"), goals: lines(form, "goals"), settings: lines(form, "settings"), seed: seed === "" ? undefined : Number(seed), ...more(form),
+        agent: form.get("agent"), goals: lines(form, "goals"), settings: offered?.changed() ?? [], seed: seed === "" ? undefined : Number(seed), ...more(form),
       });
-      await shown(run);
+      await untilBegun(run, tell, () => get(runPath(run)).then(() => true, (error) => {
+        if (error.status !== 404) throw error;
+        return false;
+      }), true);
       say(`Run ${run} has begun.`);
       location.hash = runLink(run);
     },
@@ -89,8 +149,8 @@ export async function resumeRun(run, done = () => {}) {
     body: [h("p", {}, run.status === "finished" ? "It has used up what it was given: say how much more it may use." : "It continues from its last record."),
       choice.field, moreFields("more")],
     button: "Resume",
-    act: async (form) => {
-      await post(`/runs/${encodeURIComponent(run.run)}/resume`, { agent: form.get("agent"), ...more(form) });
+    act: async (form, tell) => {
+      await resumed(run.run, { agent: form.get("agent"), ...more(form) }, tell);
       say("The run was resumed.");
       done();
     },
@@ -144,8 +204,9 @@ export async function addGoal(run, done = () => {}) {
 /** Asks what differs in a fork after record `seq`, makes it, and shows both futures. */
 export async function forkRun(run, seq) {
   let choice;
+  let settings;
   try {
-    choice = await agentChoice(run, "the built-in one of the run's world");
+    [choice, settings] = await Promise.all([agentChoice(run, "the built-in one of the run's world"), settingsList(`${runPath(run.run)}/settings`, { at: seq })]);
   } catch (error) {
     say(error.message, true);
     return;
@@ -153,28 +214,17 @@ export async function forkRun(run, seq) {
   ask({
     title: `Fork after record ${count(seq)}`,
     body: [h("p", {}, "A new run begins with the records up to this one and goes its own way. This run is not changed."),
-      settingsField(["Changed settings, one a line (as in ", h("code", {}, "--set"), ")"]),
-      h("label", {}, "Changed prompt: a text that begins every request to the controller", h("textarea", { name: "prompt", rows: "3", placeholder: "as it is" })),
+      settings.place,
+      h("label", {}, "Changed prompt: a text that begins every request to the controller", h("textarea", { name: "prompt", rows: "3", placeholder: settings.find("run.instructions") ?? "as it is" })),
       h("label", {}, "Title", h("input", { name: "title", maxlength: "120" })), choice.field, moreFields("more"),
       h("label", { class: "check" }, h("input", { type: "checkbox", name: "go", value: "yes", checked: true }), " run it at once")],
     button: "Fork",
-    act: async (form) => {
+    act: async (form, tell) => {
       const text = String(form.get("prompt"));
-      const { run: fork, parent } = await post(`/runs/${encodeURIComponent(run.run)}/fork`, {
-        at: seq, settings: lines(form, "settings"), prompt: text === "" ? undefined : text, title: String(form.get("title")) || undefined,
+      await forked(run, {
+        at: seq, settings: settings.changed(), prompt: text === "" ? undefined : text, title: String(form.get("title")) || undefined,
         agent: form.get("agent") || undefined, ...more(form),
-      });
-      location.hash = `#/compare?runs=${encodeURIComponent(parent)},${encodeURIComponent(fork)}`;
-      if (!form.get("go")) {
-        say(`Run ${fork} is a fork of this one. It is paused.`);
-        return;
-      }
-      try {
-        await post(`/runs/${encodeURIComponent(fork)}/resume`, { agent: form.get("agent") || run.environment });
-        say(`Run ${fork} is a fork of this one, and has begun to go its own way.`);
-      } catch (error) {
-        say(`Run ${fork} is a fork of this one, but it is paused: ${error.message}`, true);
-      }
+      }, { go: Boolean(form.get("go")), tell });
     },
   });
 }

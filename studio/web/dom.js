@@ -75,9 +75,11 @@ export function say(text, isError = false) {
   setTimeout(() => note.remove(), isError ? 9000 : 5000);
 }
 
-/** A dialog that asks before something is done; `act` does it and may fail. Without it, the dialog only tells. */
+/** A dialog that asks before something is done; `act(form, tell)` does it and may fail, and `tell` says how far it is. Without it, the
+ * dialog only tells. */
 export function ask({ title, body, button, danger = false, act = null }) {
   const problem = h("p", { class: "problem", role: "alert" });
+  const far = h("p", { class: "note how-far", role: "status" });
   const yes = h("button", { class: danger ? "primary danger" : "primary", type: "submit" }, button);
   const dialog = h("dialog", { class: "ask", "aria-label": title },
     h("form", {
@@ -85,16 +87,18 @@ export function ask({ title, body, button, danger = false, act = null }) {
         event.preventDefault();
         yes.disabled = true;
         fill(yes, "Working…");
+        fill(problem);
         try {
-          await act?.(new FormData(event.target));
+          await act?.(new FormData(event.target), (words) => fill(far, words));
           dialog.close();
         } catch (error) {
           fill(problem, error.message);
+          fill(far);
           fill(yes, button);
           yes.disabled = false;
         }
       },
-    }, h("h2", {}, title), body, problem,
+    }, h("h2", {}, title), body, problem, far,
     h("div", { class: "buttons" }, act && h("button", { type: "button", onclick: () => dialog.close() }, "Cancel"), yes)));
   dialog.addEventListener("close", () => dialog.remove());
   document.body.append(dialog);

@@ -1,7 +1,7 @@
-// How a run ended: why the agent died, what it knew then, and where another future can begin.
+// How a run ended: what fell before the agent died, what it knew then, and where another future can begin.
 
-import { fill, h } from "./dom.js";
-import { count, cut } from "./format.js";
+import { debounced, fill, h, s } from "./dom.js";
+import { clock, count, counted, cut } from "./format.js";
 import { recalled } from "./moment.js";
 
 /** The reasons of a run that did not die, by its status. */
@@ -9,27 +9,74 @@ const STANDS = { running: "It is under way.", paused: "It is paused, and can be 
 
 /** Records before a death in which the last look at the world is searched for. */
 const LOOK_BACK = 16;
+/** The most deaths among which the one of the chosen record is found. */
+const MOST_DEATHS = 2000;
+const DECLINE_COLOURS = ["fell-1", "fell-2", "fell-3", "fell-4"];
+
+/** A number as the state has it, to two digits after the point. */
+const short_ = (value) => (value === null || value === undefined ? "–" : String(Number(value.toFixed(2))));
+
+/** The numbers that fell, as lines over the last steps, with a mark where the first of them began to fall. */
+export function declinePlot({ steps, fallen }) {
+  const [width, height, left, right, top, bottom] = [340, 120, 30, 8, 8, 20];
+  const values = fallen.flatMap((one) => one.values.filter((value) => value !== null));
+  const [low, high] = [Math.min(0, ...values), Math.max(1, ...values)];
+  const x = (index) => left + (index / Math.max(1, steps.length - 1)) * (width - left - right);
+  const y = (value) => height - bottom - ((value - low) / (high - low)) * (height - top - bottom);
+  const line = (points) => {
+    let path = "";
+    points.forEach((value, index) => {
+      if (value === null) return;
+      path += path ? `H${x(index).toFixed(1)}V${y(value).toFixed(1)}` : `M${x(index).toFixed(1)} ${y(value).toFixed(1)}`;
+    });
+    return path;
+  };
+  const [worst] = fallen;
+  const words = fallen.map((one) => `${one.name} from ${short_(one.values[one.from])} to ${short_(one.values[one.values.length - 1])}`).join(", ");
+  return h("figure", { class: "decline" }, s("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": `The last ${counted(steps.length - 1, "step")}: ${words}` },
+    s("line", { class: "axis", x1: left, x2: width - right, y1: y(low), y2: y(low) }),
+    s("text", { x: left - 5, y: y(high) + 8, "text-anchor": "end" }, short_(high)), s("text", { x: left - 5, y: y(low) + 4, "text-anchor": "end" }, short_(low)),
+    s("text", { x: left, y: height - 5 }, `${steps.length - 1} steps before`), s("text", { x: width - right, y: height - 5, "text-anchor": "end" }, "the end"),
+    s("line", { class: "began", x1: x(worst.from), x2: x(worst.from), y1: top, y2: height - bottom }),
+    fallen.map((one, index) => s("path", { class: DECLINE_COLOURS[index], d: line(one.values) }))),
+  h("figcaption", { class: "note" }, fallen.map((one, index) => [h("span", { class: `key ${DECLINE_COLOURS[index]}`, "aria-hidden": "true" }, ["—", "- -", "···", "-·-"][index]), ` ${one.name} `])));
+}
 
 export class Ended {
-  /** `seek(seq)` shows a record; `fork(seq)` asks for a fork after it, where that is possible. */
-  constructor({ source, seek, fork = null }) {
+  /** `seek(seq)` shows a record; `fork(seq)` asks for a fork after it and `again(fall)` for a try, where that is possible. */
+  constructor({ source, times, seek, fork = null, again = null }) {
     // What it leads to is below it: it makes room.
     const leave = (seq) => {
       this.view.open = false;
       seek(seq);
     };
-    Object.assign(this, { source, seek: leave, fork, death: 0, known: "", total: 0, number: 0 });
+    Object.assign(this, { source, times, seek: leave, fork, again, death: 0, known: "", deaths: [], chosen: 0, drawn: 0 });
     this.words = h("span", { class: "ended-words" });
     this.body = h("div", { class: "ended-body" });
     this.view = h("details", { class: "card ended", ontoggle: () => { if (this.view.open) this.drawBody(); } },
       h("summary", {}, h("b", {}, "How it ended"), " ", this.words), this.body);
+    this.followSoon = debounced(250, () => this.chooseFor(this.chosen).catch(() => {}));
   }
 
   /** Opens it and goes there. */
-  open() {
+  async open(focus = true) {
+    if (this.chosen) await this.chooseFor(this.chosen);
     this.view.open = true;
+    if (!focus) return;
     this.view.querySelector("summary").focus();
     this.view.scrollIntoView({ block: "nearest" });
+  }
+
+  /** The reader has chosen a record: the death that is told is that of its episode, or the next one, or the last one before. */
+  follow(seq) {
+    this.chosen = seq;
+    this.followSoon();
+  }
+
+  async chooseFor(seq) {
+    const index = this.deaths.findIndex((death) => death >= seq);
+    const at = index >= 0 ? index : this.deaths.length - 1;
+    if (at >= 0 && this.deaths[at] !== this.death) await this.choose(at);
   }
 
   /** Looks again after the run has grown. */
@@ -38,23 +85,29 @@ export class Ended {
     if (known === this.known) return;
     this.known = known;
     // Whoever looks at an earlier death stays there.
-    const follows = this.number === this.total;
+    const follows = this.death === (this.deaths.at(-1) ?? 0);
     this.total = totals?.deaths ?? 0;
     this.end = read + 1;
     this.stand = await this.standOf(run);
-    if (this.total === 0) fill(this.words, `${this.stand} Nobody died.`);
-    else if (follows) await this.choose(this.end, true, this.total);
+    while (this.deaths.length < Math.min(this.total, MOST_DEATHS)) {
+      const { records } = await this.source.records({ only: "deaths", offset: this.deaths.length, limit: 500 });
+      if (records.length === 0) break;
+      this.deaths.push(...records.map((row) => row.seq));
+    }
+    if (this.deaths.length === 0) fill(this.words, `${this.stand} Nobody died.`);
+    else if (follows) await this.choose(this.deaths.length - 1);
     if (this.view.open) await this.drawBody();
   }
 
-  /** Chooses the death before or after a record. */
-  async choose(after, back, number) {
-    const { seq } = await this.source.next({ after, only: "deaths", back });
+  /** Chooses a death by its place among them. */
+  async choose(at) {
+    const seq = this.deaths[at];
     if (!seq) return;
-    [this.death, this.number] = [seq, number];
+    this.death = seq;
     const frame = await this.frameOf(seq);
+    if (seq !== this.death) return;
     const [how = "died"] = frame?.ending ?? [];
-    fill(this.words, h("span", { class: "glyph", "aria-hidden": "true" }, "✖ "), `${how}, in episode ${frame?.episode ?? "?"}`, h("span", { class: "note" }, ` death ${number} of ${this.total}${this.stand ? `; the run: ${this.stand}` : ""}`));
+    fill(this.words, h("span", { class: "glyph", "aria-hidden": "true" }, "✖ "), `${how}, in episode ${frame?.episode ?? "?"}`, h("span", { class: "note" }, ` death ${at + 1} of ${this.total}${this.stand ? `; the run: ${this.stand}` : ""}`));
     if (this.view.open) await this.drawBody();
   }
 
@@ -84,37 +137,50 @@ export class Ended {
   }
 
   async drawBody() {
-    if (!this.total) {
+    if (!this.deaths.length) {
       fill(this.body, this.finish && h("div", { class: "buttons" }, h("button", { type: "button", onclick: () => this.seek(this.finish) }, "Show the end")));
       return;
     }
     const { death } = this;
-    const frame = await this.frameOf(death);
+    this.drawn += 1;
+    const mine = this.drawn;
+    const [frame, fall] = await Promise.all([this.frameOf(death), this.source.decline(death)]);
     const world = await this.worldBefore(death, frame?.episode);
-    const [ask, act, recall] = await Promise.all(["ask_controller", "act,call_tool", "recalled"].map((kinds) => this.before(death, kinds)));
+    const [ask, recall] = await Promise.all(["ask_controller", "recalled"].map((kinds) => this.before(death, kinds)));
     let memories = null;
     if (ask) memories = (await this.source.record(ask)).exchange?.recalled ?? null;
     // An earlier decision of the same episode may have looked memories up.
     if (!memories?.length && recall && (await this.frameOf(recall))?.episode === frame?.episode) memories = (await this.source.record(recall)).payload?.memories ?? null;
-    if (death !== this.death) return;
+    const [worst] = fall.fallen;
+    const began = worst ? await this.frameOf(worst.from_seq) : null;
+    if (mine !== this.drawn) return;
+    const at = this.deaths.indexOf(death);
     const [, ...rest] = frame?.ending ?? [];
     const show = (seq, words) => h("button", { type: "button", class: "small", onclick: () => this.seek(seq) }, words);
     const knew = memories?.length ? recalled(memories)
-      : recall && !memories && frame?.memories.length ? h("ul", { class: "memories" }, frame.memories.map((text) => h("li", {}, text)))
-        : h("p", { class: "note" }, ask ? "No memories were looked up for its last decision." : "The controller was not asked before: skills and reflexes acted alone.");
-    const forkAt = (ask ?? act ?? death) - 1;
+      : fall.remembers === false ? h("p", { class: "note" }, "Memory is off: nothing was kept or recalled (", h("code", {}, "run.memory = false"), ").")
+        : recall && !memories && frame?.memories.length ? h("ul", { class: "memories" }, frame.memories.map((text) => h("li", {}, text)))
+          : h("p", { class: "note" }, ask ? "No memories were looked up for its last decision." : "The controller was not asked before: skills and reflexes acted alone.");
     fill(this.body,
-      h("section", { "aria-label": "Why it died" }, h("h3", {}, "Why did it die?"), rest.map((line) => h("p", {}, line)),
-        frame?.calls.length > 0 && [h("h4", {}, "It was in"), h("ol", { class: "calls" }, frame.calls.map((call) => h("li", {}, cut(call, 300))))],
-        h("div", { class: "buttons" }, show(death, `Show that moment: record ${count(death)}`),
-          this.total > 1 && h("button", { type: "button", class: "small", disabled: this.number <= 1, onclick: () => this.choose(death, true, this.number - 1) }, "‹ Death before"),
-          this.total > 1 && h("button", { type: "button", class: "small", disabled: this.number >= this.total, onclick: () => this.choose(death, false, this.number + 1) }, "Death after ›"))),
+      h("section", { "aria-label": "Why it died" }, h("h3", {}, "Why did it die?"),
+        worst && [h("p", {}, h("b", {}, worst.name), ` fell from ${short_(worst.values[worst.from])} to ${short_(worst.values[worst.values.length - 1])} in its last ${counted(fall.steps.length - 1 - worst.from, "step")}.`,
+          fall.fallen.length > 1 && ` So did ${fall.fallen.slice(1).map((one) => `${one.name} (to ${short_(one.values[one.values.length - 1])})`).join(", ")}.`),
+        declinePlot(fall),
+        h("h4", {}, `When ${worst.name} began to fall`),
+        h("p", {}, `record ${count(worst.from_seq)}${began ? `, ${clock(this.times.at(worst.from_seq, began.at_ms))} of the run` : ""}: `, began?.task || "no task was chosen"),
+        began?.calls.length > 0 && h("ol", { class: "calls" }, began.calls.map((call) => h("li", {}, cut(call, 300))))],
+        h("h4", {}, "At the end"), rest.map((line) => h("p", {}, line)),
+        frame?.calls.length > 0 && h("ol", { class: "calls" }, frame.calls.map((call) => h("li", {}, cut(call, 300)))),
+        h("div", { class: "buttons" }, worst && show(worst.from_seq, "Show where it began to fall"), show(death, `Show that moment: record ${count(death)}`),
+          this.deaths.length > 1 && h("button", { type: "button", class: "small", disabled: at <= 0, onclick: () => this.choose(at - 1) }, "‹ Death before"),
+          this.deaths.length > 1 && h("button", { type: "button", class: "small", disabled: at >= this.deaths.length - 1, onclick: () => this.choose(at + 1) }, "Death after ›"))),
       h("section", { "aria-label": "What it knew then" }, h("h3", {}, "What did it know then?"), frame?.task && h("p", { class: "task" }, frame.task), knew,
         world && [h("h4", {}, "The world, just before"), h("pre", { class: "said", tabindex: "0" }, cut(world, 2000))],
         frame?.decision && [h("h4", {}, "The controller, last"), h("pre", { class: "said", tabindex: "0" }, cut(frame.decision, 2000))],
         ask && h("div", { class: "buttons" }, show(ask, `All that it was shown: record ${count(ask)}`))),
-      this.fork && forkAt > 0 && h("section", { "aria-label": "What would have happened otherwise" }, h("h3", {}, "What would have happened otherwise?"),
-        h("p", {}, "A fork begins with the same records and goes its own way, with another prompt or other settings. Both futures then stand side by side."),
-        h("div", { class: "buttons" }, h("button", { type: "button", class: "primary", onclick: () => this.fork(forkAt) }, ask ? "Fork before its last decision…" : "Fork before its last call…"))));
+      this.again && fall.fork && h("section", { "aria-label": "What would have happened otherwise" }, h("h3", {}, "What would have happened otherwise?"),
+        h("p", {}, `Record ${count(fall.fork.before)} is the last decision before ${worst ? `${worst.name} began to fall` : "the end"} from which another future was possible. A fork begins there, and one thing is different.`),
+        h("div", { class: "buttons" }, h("button", { type: "button", class: "primary", onclick: () => this.again(fall) }, "Try it again from here…"),
+          h("button", { type: "button", class: "small", onclick: () => this.fork(fall.fork.at) }, "Fork with other settings…"), show(fall.fork.before, "Show the decision"))));
   }
 }

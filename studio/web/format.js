@@ -31,13 +31,11 @@ export function date(ms) {
   return `${at.getFullYear()}-${two(at.getMonth() + 1)}-${two(at.getDate())} ${two(at.getHours())}:${two(at.getMinutes())}`;
 }
 
-/** `00:01:07.250` since a beginning. */
+/** `00:01:07.2` of a run's own time. */
 export function clock(ms) {
   if (!(ms >= 0)) return "";
   const two = (number) => String(Math.floor(number)).padStart(2, "0");
-  const hours = ms / 3_600_000;
-  const rest = `${two((ms / 60_000) % 60)}:${two((ms / 1000) % 60)}.${Math.floor((ms % 1000) / 100)}`;
-  return hours >= 1 ? `${Math.floor(hours)}:${rest}` : rest;
+  return `${two(ms / 3_600_000)}:${two((ms / 60_000) % 60)}:${two((ms / 1000) % 60)}.${Math.floor((ms % 1000) / 100)}`;
 }
 
 /** The text, cut to so many characters. */

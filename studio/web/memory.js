@@ -7,6 +7,10 @@ import { memoryMap } from "./map.js";
 
 const MEMORY_KINDS = ["reflection", "episode", "fact", "knowledge", "skill"];
 
+/** What the kinds are called in lists, and one of them. */
+const KIND_NAMES = { reflection: "lessons", episode: "events", fact: "facts", knowledge: "documents", skill: "skills" };
+const kindOf = (kind) => ({ reflection: "lesson", episode: "event", knowledge: "document" })[kind] ?? kind;
+
 /** The page of the memories, with one beside the list. */
 export async function memoryPage(place, { id, go, text = "", kind = "" }) {
   const list = h("ul", { class: "memory-list" });
@@ -14,7 +18,7 @@ export async function memoryPage(place, { id, go, text = "", kind = "" }) {
   const map = h("section", { class: "card", "aria-label": "Map" });
   const note = h("span", { class: "note", role: "status" });
   const search = h("input", { type: "search", "aria-label": "Search the memories", placeholder: "Search by words and meaning", value: text, oninput: debounced(250, () => look()) });
-  const kinds = h("select", { "aria-label": "Kind", onchange: () => look() }, h("option", { value: "" }, "all kinds"), MEMORY_KINDS.map((name) => h("option", { value: name }, name === "reflection" ? "lessons" : name)));
+  const kinds = h("select", { "aria-label": "Kind", onchange: () => look() }, h("option", { value: "" }, "all kinds"), MEMORY_KINDS.map((name) => h("option", { value: name }, KIND_NAMES[name])));
   kinds.value = kind;
   let looks = 0;
 
@@ -48,13 +52,13 @@ export async function memoryPage(place, { id, go, text = "", kind = "" }) {
       why.neighbours > 0 && `neighbours ${why.neighbours.toFixed(2)}`, `recency ${why.recency.toFixed(2)}`, `importance ${why.importance.toFixed(2)}`].filter(Boolean);
     return h("li", { class: memory.id === id ? "chosen" : null },
       h("a", { href: link, "aria-current": memory.id === id ? "true" : null }, cut(memory.text, 400)),
-      h("p", { class: "why" }, h("span", { class: `tag m-${memory.kind}` }, memory.kind === "reflection" ? "lesson" : memory.kind),
+      h("p", { class: "why" }, h("span", { class: `tag m-${memory.kind}` }, kindOf(memory.kind)),
         memory.pinned && h("span", { class: "tag" }, "pinned"), memory.valid_to_ms && h("span", { class: "tag" }, "replaced"), memory.untrusted && h("span", { class: "tag failure" }, "from outside"),
-        memory.helpful + memory.harmful > 0 && h("span", { class: "credit" }, `▲ ${memory.helpful} ▼ ${memory.harmful}`),
+        memory.helpful + memory.harmful > 0 && h("span", { class: "credit" }, `helped ${memory.helpful}, harmed ${memory.harmful}`),
         h("span", { class: "note" }, date(memory.event_time_ms)), isFound && h("span", { class: "note" }, ` score ${score.toFixed(2)}: ${reasons.join(", ")}`)));
   }
 
-  fill(place, h("div", { class: "page memory" }, h("div", { class: "page-head" }, h("h1", { tabindex: "-1" }, "Memory"), h("div", { class: "filters" }, search, kinds, note)),
+  fill(place, h("div", { class: id ? "page memory has-one" : "page memory" }, h("div", { class: "page-head" }, h("h1", { tabindex: "-1" }, "Memory"), h("div", { class: "filters" }, search, kinds, note)),
     h("div", { class: "panes" }, h("section", { class: "left scroll", "aria-label": "Memories" }, list),
       h("div", { class: "right" }, detail, map))));
   await look();
@@ -73,7 +77,7 @@ async function drawMemory(place, id, go) {
   }
   const { memory, sources, replaced_by: later } = data;
   const facts = [
-    ["kind", memory.kind], ["happened", date(memory.event_time_ms)], ["importance", `${memory.importance} of 10`],
+    ["kind", kindOf(memory.kind)], ["happened", date(memory.event_time_ms)], ["importance", `${memory.importance} of 10`],
     ["credit", `${counted(memory.helpful, "time")} helpful, ${counted(memory.harmful, "time")} harmful`], ["world", memory.environment ?? "any"],
     memory.document && ["document", memory.document], memory.valid_to_ms && ["valid until", date(memory.valid_to_ms)],
     memory.expires_at_ms && ["expires", date(memory.expires_at_ms)], memory.untrusted && ["trust", "made of text from outside"], ["id", h("code", { class: "hash" }, memory.id)],

@@ -50,8 +50,8 @@ export function patched(patch, path = "") {
 
 export class Moment {
   /** `seek(seq)` is called when the scrubber moves; `link(seq)` makes the address of a record. */
-  constructor({ source, started, seek, fork }) {
-    Object.assign(this, { source, started, seek, fork });
+  constructor({ source, times, seek, fork }) {
+    Object.assign(this, { source, times, seek, fork });
     this.frames = new Map();
     this.episode = [1, 1];
     this.seq = 0;
@@ -146,7 +146,7 @@ export class Moment {
       fill(this.doing);
       return;
     }
-    fill(this.place, `episode ${frame.episode} · step ${count(frame.step)} · ${clock(frame.at_ms - this.started)} after the start · ${date(frame.at_ms)}`);
+    fill(this.place, `episode ${frame.episode} · step ${count(frame.step)} · ${clock(this.times.at(frame.seq, frame.at_ms))} of the run · ${date(frame.at_ms)}`);
     const changed = this.changes(frame, seq);
     fill(this.world, h("h3", {}, "World"),
       frame.isEarlier && h("p", { class: "note" }, `as of record ${frame.seq}: this report has no later one`),

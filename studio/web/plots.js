@@ -9,7 +9,7 @@ const AXES = {
   steps: ["environment steps", (point) => point.steps],
   tokens: ["tokens written", (point) => point.written_tokens],
   rounds: ["rounds of writing (prompting iterations)", (point) => point.rounds],
-  minutes: ["minutes", (point, first) => (point.at_ms - first.at_ms) / 60_000],
+  minutes: ["minutes", (point) => point.ran_ms / 60_000],
 };
 
 const FIGURES = [
@@ -27,7 +27,7 @@ export function figures(all, axis) {
   const [label, toX] = AXES[axis] ?? AXES.steps;
   const nameOf = ({ run }) => cut(run.title || run.run, 40);
   const charts = FIGURES.map(([file, title, y, toY]) => {
-    const lines = all.map((one) => ({ name: nameOf(one), points: one.points.map((point) => [toX(point, one.points[0]), toY(point)]) }));
+    const lines = all.map((one) => ({ name: nameOf(one), points: one.points.map((point) => [toX(point), toY(point)]) }));
     const isEmpty = lines.every((line) => line.points.every(([, value]) => value === 0));
     if (isEmpty && (file === "cost" || file === "reflexes" || file === "deaths" || file === "speed")) return null;
     return lineChart({ title, x: label, y, lines, steps: file !== "speed", file: `${all.map((one) => one.run.run).join("+")}-${file}` });

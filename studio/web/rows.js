@@ -35,6 +35,21 @@ export class RowCache {
     return -1;
   }
 
+  /** The place of a record, found by halving; -1 where it is not among the matches. */
+  async find(seq) {
+    const near = this.placeOf(seq);
+    if (near >= 0) return near;
+    let [low, high] = [0, this.total - 1];
+    while (low <= high) {
+      const middle = (low + high) >> 1;
+      const { records: [row] } = await this.source.records({ ...this.filter, offset: middle, limit: 1 });
+      if (!row || row.seq === seq) return row ? middle : -1;
+      if (row.seq < seq) low = middle + 1;
+      else high = middle - 1;
+    }
+    return -1;
+  }
+
   /** Learns the number of records. */
   async count() {
     const { total } = await this.source.records({ ...this.filter, offset: 0, limit: 1 });

@@ -1,20 +1,16 @@
 // A run: the strip, the timeline and the moment, which keep in step.
 
 import { ask, debounced, fill, h, isTyping, say } from "./dom.js";
+import { help } from "./keys.js";
+import { tryAgain } from "./again.js";
 import { count, counted, span } from "./format.js";
-import { FLAG_WORDS, get } from "./source.js";
+import { FLAG_WORDS, RunClock, get } from "./source.js";
 import { addGoal, forkRun, runButtons, runLink } from "./act.js";
-import { Timeline, legend } from "./timeline.js";
+import { Timeline } from "./timeline.js";
 import { Strip } from "./strip.js";
 import { Moment } from "./moment.js";
 import { Ended } from "./ended.js";
 import { axisChoice, figures } from "./plots.js";
-
-const KEYS = [
-  ["↑ ↓", "one line up or down"], ["← →", "close or open a group"], ["space", "play or pause"], ["n p", "next or previous record"],
-  ["f F", "next or previous failure"], ["a A", "next or previous achievement"], ["d D", "next or previous death"],
-  ["w", "how it ended: why, what it knew, what if"], ["g", "go to a record by its number"], ["/", "search"], ["e", "open or close all groups"], ["?", "these keys"],
-];
 
 /** The pause between two looks at a run that grows. */
 const BETWEEN_LOOKS_MS = 100;
@@ -22,16 +18,16 @@ const BETWEEN_LOOKS_MS = 100;
 /** The page of a run. Returns what ends it. */
 export async function runPage(place, { source, seq: wanted, kinds = [], remember = () => {} }) {
   const one = await source.one();
-  const started = one.run.created_ms;
+  const times = new RunClock(one.clock);
   let latest = one.run;
   const state = { read: one.read, records: one.run.records, seq: 0, target: 0, filter: {}, closed: false };
 
   const select = (seq) => seek(seq, { from: "timeline" });
-  const timeline = new Timeline({ source, started, select });
+  const timeline = new Timeline({ source, times, select });
   const strip = new Strip({ source, seek: (seq) => seek(seq, { from: "strip" }) });
-  const moment = new Moment({ source, started, seek: (seq, how) => seek(seq, { from: "moment", ...how }), fork: source.canAct ? forkHere : null });
+  const moment = new Moment({ source, times, seek: (seq, how) => seek(seq, { from: "moment", ...how }), fork: source.canAct ? forkHere : null });
 
-  const ended = new Ended({ source, seek: (seq) => seek(seq, { from: "key" }), fork: source.canAct ? forkHere : null });
+  const ended = new Ended({ source, times, seek: (seq) => seek(seq, { from: "key" }), fork: source.canAct ? forkHere : null, again: source.canAct ? (fall) => tryAgain(latest, fall) : null });
 
   async function seek(seq, { from, scrub = false } = {}) {
     if (!seq || state.closed) return;
@@ -40,7 +36,9 @@ export async function runPage(place, { source, seq: wanted, kinds = [], remember
     await moment.cover(timeline.episodeOf(seq), state.read);
     strip.mark(seq);
     const shown = moment.show(seq);
+    ended.follow(seq);
     if (from !== "timeline") await timeline.reveal(seq, { block: scrub ? "nearest" : "center" });
+    fill(hidden, timeline.matches && timeline.hidden && [`The filter hides record ${count(seq)}, which is chosen. `, h("button", { type: "button", class: "small", onclick: showAll }, "Show all records")]);
     await shown;
     if (!state.target) remember(seq);
   }
@@ -50,6 +48,14 @@ export async function runPage(place, { source, seq: wanted, kinds = [], remember
     const { seq } = await source.next({ after: state.seq, only, back });
     if (seq) await seek(seq, { from: "key" });
     else say(`There is no ${back ? "earlier" : "later"} ${FLAG_WORDS[only]}.`);
+  }
+
+  // What is chosen and what the list shows agree, or the page says so.
+  const hidden = h("p", { class: "note hidden-record", role: "status" });
+  function showAll() {
+    only.value = "";
+    if (kind) kind.value = "";
+    refilter();
   }
 
   function forkHere(seq) {
@@ -68,6 +74,7 @@ export async function runPage(place, { source, seq: wanted, kinds = [], remember
 
   function head(now) {
     const { run, totals } = now;
+    times.set(now.clock);
     fill(status, run.live ? h("span", { class: "dot live" }) : null, run.live ? "running" : run.status);
     status.className = `status s-${run.live ? "running" : run.status.replace(" ", "-")}`;
     latest = run;
@@ -76,7 +83,7 @@ export async function runPage(place, { source, seq: wanted, kinds = [], remember
     const pairs = [
       ["records", count(run.records)], ["episodes", count(totals?.episodes ?? 0)], ["steps", count(totals?.steps ?? 0)],
       ["achievements", count(now.achievements.length)], ["skills", count(totals?.skills ?? 0)], ["deaths", count(totals?.deaths ?? 0)],
-      ["tokens written", count(totals?.written_tokens ?? 0)], ["from first to last", span((run.last_at_ms - run.created_ms) / 1000)],
+      ["tokens written", count(totals?.written_tokens ?? 0)], ["ran", span(times.at(run.records, run.last_at_ms) / 1000)],
     ];
     if (totals?.cost_usd > 0) pairs.push(["cost", `${totals.cost_usd.toFixed(4)} $`]);
     fill(numbers, pairs.map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value))));
@@ -104,7 +111,13 @@ export async function runPage(place, { source, seq: wanted, kinds = [], remember
     state.filter = { only: only.value, kinds: kind?.value ?? "" };
     await timeline.filter(state.filter);
     fill(found, timeline.matches ? counted(timeline.matches.total, "match") : "");
-    if (!timeline.matches && state.seq) await timeline.reveal(state.seq, { block: "center" });
+    fill(hidden);
+    if (!state.seq) return;
+    if (!timeline.matches) return void timeline.reveal(state.seq, { block: "center" });
+    // The chosen record, or the nearest one that the filter shows.
+    const { seq: after } = await source.next({ after: state.seq - 1, ...state.filter });
+    const near = after ?? (await source.next({ after: state.seq, back: true, ...state.filter })).seq;
+    if (near) await seek(near, { from: "filter" });
   }
 
   async function find() {
@@ -133,15 +146,11 @@ export async function runPage(place, { source, seq: wanted, kinds = [], remember
     });
   }
 
-  function help() {
-    ask({ title: "Keys", body: [h("dl", { class: "keys" }, KEYS.map(([key, words]) => h("div", {}, h("dt", {}, key.split(" ").map((one_) => h("kbd", {}, one_))), h("dd", {}, words)))), legend()], button: "Close" });
-  }
-
   let allOpen = false;
   const actions = {
     " ": () => moment.toggle(), n: () => moment.step(1), p: () => moment.step(-1), f: () => jump("failures"), F: () => jump("failures", true),
     a: () => jump("achievements"), A: () => jump("achievements", true), d: () => jump("deaths"), D: () => jump("deaths", true), w: () => ended.open(), g: goTo,
-    "/": () => search.focus(), "?": help, e: () => timeline.toggleAll((allOpen = !allOpen)),
+    "/": () => search.focus(), "?": () => help(), e: () => timeline.toggleAll((allOpen = !allOpen)),
   };
   const pressed = (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
@@ -188,7 +197,7 @@ export async function runPage(place, { source, seq: wanted, kinds = [], remember
       h("div", { class: "run-title" }, h("h1", { tabindex: "-1" }, one.run.title || one.run.run), status,
         h("span", { class: "note" }, [one.run.title && one.run.run, one.run.environment, one.run.model].filter(Boolean).join(" · ")),
         one.run.parent && h("span", { class: "note" }, "fork of ", h("a", { href: runLink(one.run.parent[0], one.run.parent[1]) }, one.run.parent[0]), ` after record ${one.run.parent[1]}`)),
-      h("div", { class: "buttons" }, buttons?.place, source.canAct && h("button", { type: "button", onclick: () => addGoal(latest, lookForGoals) }, "Add a goal…"), one.run.parent && h("a", { class: "button", href: `#/compare?runs=${encodeURIComponent(one.run.parent[0])},${encodeURIComponent(one.run.run)}` }, "Beside its parent"), h("button", { type: "button", class: "small", onclick: help }, "Keys ", h("kbd", {}, "?")))),
+      h("div", { class: "buttons" }, buttons?.place, source.canAct && h("button", { type: "button", onclick: () => addGoal(latest, lookForGoals) }, "Add a goal…"), one.run.parent && h("a", { class: "button", href: `#/compare?runs=${encodeURIComponent(one.run.parent[0])},${encodeURIComponent(one.run.run)}` }, "Beside its parent"), h("button", { type: "button", class: "small", onclick: () => help() }, "Keys ", h("kbd", {}, "?")))),
     waiting, goals, numbers, damage, reading, ended.view, strip.view, tabs,
     h("div", { id: "pane-timeline", role: "tabpanel", "aria-labelledby": "tab-timeline", class: "panes" },
       h("section", { class: "left", "aria-label": "Timeline" },
@@ -196,7 +205,7 @@ export async function runPage(place, { source, seq: wanted, kinds = [], remember
           h("span", { class: "jumps" },
             h("button", { type: "button", class: "small", title: "Next failure (f)", onclick: () => jump("failures") }, "! next failure"),
             h("button", { type: "button", class: "small", title: "Next achievement (a)", onclick: () => jump("achievements") }, "★ next achievement")), found),
-        timeline.view),
+        hidden, timeline.view),
       h("section", { class: "right", "aria-label": "Moment" }, moment.view)),
     h("div", { id: "pane-plots", role: "tabpanel", "aria-labelledby": "tab-plots", class: "plots", hidden: true },
       axisChoice(axis, (to) => {
@@ -208,7 +217,11 @@ export async function runPage(place, { source, seq: wanted, kinds = [], remember
   await Promise.all([timeline.load(one), strip.load(one.read)]);
   // A record that was not read yet is gone to once it has been.
   if (wanted > one.read && !one.sampled) state.target = wanted;
-  await seek(Math.min(wanted || 1, Math.max(1, one.read)), { from: state.target || !wanted ? "start" : "address" });
+  // Without a record in the address: the end, as far as the log is read in a moment, and how it ended.
+  const isWhole = one.read >= one.run.records || Boolean(one.sampled);
+  const first = wanted || (isWhole ? one.run.records : 1);
+  await seek(Math.min(first, Math.max(1, one.sampled ? first : one.read)), { from: state.target || !wanted ? "start" : "address" });
+  if (!wanted && !one.run.live && isWhole) await ended.open(false);
 
   // Growing.
 

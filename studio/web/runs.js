@@ -1,10 +1,11 @@
 // The list of runs.
 
-import { fill, h } from "./dom.js";
+import { fill, h, isTyping } from "./dom.js";
 import { count, counted, date, span } from "./format.js";
 import { get } from "./source.js";
 import { spark } from "./chart.js";
 import { startRun } from "./act.js";
+import { help } from "./keys.js";
 
 const COLUMNS = [
   ["run", "Run", (run) => run.title || run.run], ["status", "Status", (run) => run.status], ["environment", "World", (run) => run.environment],
@@ -73,12 +74,12 @@ export async function runsPage(place, { go }) {
       } })),
       h("td", { class: "run-cell" }, h("a", { href: link }, run.title || run.run), run.title && h("span", { class: "note" }, run.run),
         run.parent && h("span", { class: "note" }, `fork of ${run.parent[0]}`), sum?.failure && h("span", { class: "problem" }, sum.failure)),
-      h("td", {}, h("span", { class: `status s-${run.live ? "running" : run.status.replace(" ", "-")}` }, run.live && h("span", { class: "dot live" }), run.live ? "running" : run.status)),
-      h("td", {}, run.environment), h("td", { class: "model" }, run.model),
-      h("td", { class: "number" }, progress, bar),
-      h("td", { class: "number spark-cell" }, came && spark(came.curve.map((point) => [point.steps, point.achievements]), `${counted(came.achievements.length, "achievement")} in ${counted(came.steps, "step")}`), h("b", {}, came ? count(came.achievements.length) : "")),
-      h("td", { class: "number" }, came ? count(came.skills.length) : ""), h("td", { class: "number" }, came ? count(came.tokens[1]) : ""),
-      h("td", { class: "number" }, sum ? span(sum.seconds) : ""), h("td", { class: "number" }, date(run.created_ms)));
+      h("td", { "data-head": "Status" }, h("span", { class: `status s-${run.live ? "running" : run.status.replace(" ", "-")}` }, run.live && h("span", { class: "dot live" }), run.live ? "running" : run.status)),
+      h("td", { "data-head": "World" }, run.environment), h("td", { class: "model", "data-head": "Model" }, run.model),
+      h("td", { class: "number", "data-head": "Steps" }, progress, bar),
+      h("td", { class: "number spark-cell", "data-head": "Achievements" }, came && spark(came.curve.map((point) => [point.steps, point.achievements]), `${counted(came.achievements.length, "achievement")} in ${counted(came.steps, "step")}`), h("b", {}, came ? count(came.achievements.length) : "")),
+      h("td", { class: "number", "data-head": "Skills" }, came ? count(came.skills.length) : ""), h("td", { class: "number", "data-head": "Tokens" }, came ? count(came.tokens[1]) : ""),
+      h("td", { class: "number", "data-head": "Ran" }, sum ? span(sum.seconds) : ""), h("td", { class: "number", "data-head": "Started" }, date(run.created_ms)));
   }
 
   function draw() {
@@ -94,7 +95,7 @@ export async function runsPage(place, { go }) {
   }
 
   fill(place, h("div", { class: "page runs" }, h("div", { class: "page-head" }, h("h1", { tabindex: "-1" }, "Runs"),
-    h("div", { class: "filters" }, search, status, compare, beside, note, h("button", { type: "button", class: "primary", onclick: startRun }, "Start a run…"))),
+    h("div", { class: "filters" }, search, status, compare, beside, note, h("button", { type: "button", class: "small", onclick: () => help("They work on the page of a run; here, / goes to the filter.") }, "Keys ", h("kbd", {}, "?")), h("button", { type: "button", class: "primary", onclick: startRun }, "Start a run…"))),
   runs.length === 0
     ? h("p", { class: "empty" }, "There are no runs here yet. ", h("code", {}, "sojourn run crafter"), " starts one, and so does the button above.")
     : h("div", { class: "scroll", tabindex: "0", role: "group", "aria-label": "Table" }, h("table", { class: "list runs-list" }, h("thead", {}, head), body))));
@@ -139,6 +140,10 @@ export async function runsPage(place, { go }) {
     if (event.key === "/" && document.activeElement !== search) {
       event.preventDefault();
       search.focus();
+    }
+    if (event.key === "?" && !isTyping(event) && !document.querySelector("dialog[open]")) {
+      event.preventDefault();
+      help("They work on the page of a run; here, / goes to the filter.");
     }
   };
   document.addEventListener("keydown", pressed);

@@ -9,6 +9,13 @@ import { callGraph, connected } from "./graph.js";
 import { runLink } from "./act.js";
 import { trySkill } from "./trying.js";
 
+/** The orders of the list. */
+const ORDERS = {
+  name: ["by name", (one, other) => one.name.localeCompare(other.name)],
+  use: ["most used first", (one, other) => other.uses - one.uses],
+  failing: ["failing first, the longest first", (one, other) => (one.failing?.since_ms ?? Infinity) - (other.failing?.since_ms ?? Infinity) || one.name.localeCompare(other.name)],
+};
+
 /** The page of the library, with one skill beside it. */
 export async function skillsPage(place, { name, go, text = "", status: wanted = "" }) {
   const [{ skills }, calls] = await Promise.all([get("/skills", { limit: 2000 }), get("/skill-calls")]);
@@ -24,8 +31,10 @@ export async function skillsPage(place, { name, go, text = "", status: wanted = 
     draw();
   } }, ["", "failing", "admitted", "trial", "draft", "retired", "stale"].map((word) => h("option", { value: word }, word || "any status")));
 
+  const order = h("select", { "aria-label": "Order", onchange: () => draw() }, Object.entries(ORDERS).map(([key, [label]]) => h("option", { value: key }, label)));
+
   function draw() {
-    const matches = skills.filter((skill) => (!state.status || (state.status === "failing" ? skill.failing : skill.status.includes(state.status)))
+    const matches = [...skills].sort(ORDERS[order.value][1]).filter((skill) => (!state.status || (state.status === "failing" ? skill.failing : skill.status.includes(state.status)))
       && (!state.text || `${skill.name} ${skill.description} ${skill.environment}`.toLowerCase().includes(state.text)));
     fill(list, matches.map((skill) => {
       const link = `#/skills/${encodeURIComponent(skill.name)}${query({ q: state.text, status: state.status })}`;
@@ -38,7 +47,7 @@ export async function skillsPage(place, { name, go, text = "", status: wanted = 
     }));
   }
 
-  fill(place, h("div", { class: "page skills" }, h("div", { class: "page-head" }, h("h1", { tabindex: "-1" }, "Skills"), h("div", { class: "filters" }, search, status, h("span", { class: "note" }, counted(skills.length, "skill")))),
+  fill(place, h("div", { class: name ? "page skills has-one" : "page skills" }, h("div", { class: "page-head" }, h("h1", { tabindex: "-1" }, "Skills"), h("div", { class: "filters" }, search, status, order, h("span", { class: "note" }, counted(skills.length, "skill")))),
     skills.length === 0 ? h("p", { class: "empty" }, "This home's library has no skills yet. Runs put the skills here that they learn.")
       : h("div", { class: "panes" }, h("section", { class: "left scroll", "aria-label": "Library" }, h("table", { class: "list" },
         h("thead", {}, h("tr", {}, [["skill"], ["status"], ["version", true], ["succeeded", true], ["trial", true]].map(([head, isNumber]) => h("th", { scope: "col", class: isNumber ? "number" : null }, head)))), list)), detail)));
@@ -114,6 +123,7 @@ async function drawSkill(place, name, calls, go) {
     draw();
   } }, h("option", { value: "" }, "nothing"), versions.map((version, index) => h("option", { value: String(index) }, `version ${version.manifest.version}`)));
 
+  const sumOf = (what) => versions.reduce((sum, version) => sum + version.usage[what], 0);
   const links = (names) => names.map((one, index) => [index > 0 && ", ", h("a", { href: `#/skills/${encodeURIComponent(one)}` }, one)]);
 
   function draw() {
@@ -123,7 +133,8 @@ async function drawSkill(place, name, calls, go) {
       ["author", authorOf(version)], ["written", date(manifest.created_ms)], ["world", manifest.environment],
       ["calls", version.calls_skills.length || manifest.calls?.length ? [links(version.calls_skills), version.calls_skills.length && manifest.calls?.length ? "; " : "", (manifest.calls ?? []).filter((one) => !version.calls_skills.includes(one)).join(", ")] : "nothing"],
       ["called by", version.called_by.length ? links(version.called_by) : "no skill"],
-      ["used", `${counted(usage.successes + usage.failures, "time")}, ${count(usage.successes)} succeeded, ${counted(usage.deaths, "death")}, ${counted(usage.steps, "step")}`],
+      ["used, this version", `${counted(usage.successes + usage.failures, "time")}, ${count(usage.successes)} succeeded, ${counted(usage.deaths, "death")}, ${counted(usage.steps, "step")}`],
+      versions.length > 1 && ["used, all versions", `${counted(sumOf("successes") + sumOf("failures"), "time")}, ${count(sumOf("successes"))} succeeded`],
       usage.last_error && usage.failures > 0 && ["last error", usage.last_error], version.stale && ["stale", `${version.stale}, which it calls, is not the version it was tested with`],
       skill.aliases.length > 0 && ["also called", skill.aliases.join(", ")], ["id", h("code", { class: "hash" }, manifest.id)],
     ].filter(Boolean);
@@ -174,7 +185,10 @@ async function drawSkill(place, name, calls, go) {
   fill(place, h("header", { class: "moment-head" }, h("h2", { tabindex: "-1" }, skill.name),
     h("div", { class: "filters" }, h("label", { class: "choice", for: "version" }, "version ", pick), versions.length > 1 && h("label", { class: "choice", for: "against" }, "compared with ", against))),
   h("div", { class: "card" }, body), inUse && !inUse.reflex_trial && trySkill(skill.name, inUse), near.edges.length > 0 && h("section", { class: "card", "aria-label": "Calls" }, h("h3", {}, "Who calls whom"), callGraph(near, skill.name)),
-  h("section", { class: "card", "aria-label": "History" }, h("h3", {}, "History"), h("ol", { class: "history" }, skill.history.map((line) =>
+  h("section", { class: "card", "aria-label": "History" }, h("h3", {}, "History"),
+    h("div", { class: "scroll", tabindex: "0", role: "group", "aria-label": "Table" }, h("table", { class: "worlds versions" }, h("thead", {}, h("tr", {}, ["version", "status", "written by", "written", "succeeded"].map((head) => h("th", { scope: "col" }, head)))),
+      h("tbody", {}, versions.map((version) => h("tr", {}, h("th", { scope: "row" }, version.manifest.version), h("td", {}, `${version.standing}${version.active ? ", in use" : ""}`), h("td", {}, authorOf(version)), h("td", {}, date(version.manifest.created_ms)),
+        h("td", {}, `${version.usage.successes} of ${version.usage.successes + version.usage.failures}`)))))), h("ol", { class: "history" }, skill.history.map((line) =>
     h("li", {}, h("span", { class: "note" }, date(line.at_ms)), line.version ? ` version ${line.version}: ` : " ", line.event, line.origin && originOf(line.origin))))));
 }
 

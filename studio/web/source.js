@@ -1,12 +1,12 @@
 // Where runs are read from: the server's API, or the data in a report.
 
 /** The bits of a record, as the API has them. */
-export const FLAG = { failures: 1, achievements: 2, deaths: 4, lessons: 8, skills: 16, reflexes: 32, damaged: 64 };
+export const FLAG = { failures: 1, achievements: 2, deaths: 4, lessons: 8, skills: 16, reflexes: 32, damaged: 64, tries: 128 };
 
 /** What the bits are called. */
 export const FLAG_WORDS = {
   failures: "failure", achievements: "achievement", deaths: "death", lessons: "lesson", skills: "skill learned",
-  reflexes: "reflex", damaged: "damaged",
+  reflexes: "reflex", damaged: "damaged", tries: "try that failed",
 };
 
 /** A query of an address; names without a value are left out. */
@@ -48,6 +48,24 @@ export async function post(path, body) {
   }));
 }
 
+/** A run's own time, as `sojourn log` tells it: without pauses. */
+export class RunClock {
+  constructor(data) {
+    this.set(data);
+  }
+
+  set(data) {
+    this.begun = data?.begun_ms ?? 0;
+    this.stops = data?.stops ?? [];
+  }
+
+  /** The milliseconds that the run had run when a record was written. */
+  at(seq, at_ms) {
+    const stop = this.stops.findLast(([first]) => first <= seq);
+    return Math.max(0, at_ms - this.begun - (stop?.[1] ?? 0));
+  }
+}
+
 /** A run on the server. */
 export class ServerRun {
   constructor(run) {
@@ -67,6 +85,8 @@ export class ServerRun {
   search(values) { return get(`${this.path}/search`, values); }
   record(seq) { return get(`${this.path}/records/${seq}`); }
   frames(from, to) { return get(`${this.path}/frames`, { from, to }); }
+  /** What fell before a record, and where a fork may begin. */
+  decline(until) { return get(`${this.path}/decline`, { until }); }
 
   /** The position of a record among all of them, from 0. */
   position(seq) { return seq - 1; }
@@ -91,7 +111,7 @@ export class EmbeddedRun {
   async one() {
     const { run, started, achievements, skills, tasks, damage, damaged, groups, points, sampled } = this.data;
     const totals = points[points.length - 1];
-    return { run, read: this.rows.length, started, groups: groups.length, totals, achievements, skills, tasks, damage, damaged, sampled };
+    return { run, clock: this.data.clock, read: this.rows.length, started, groups: groups.length, totals, achievements, skills, tasks, damage, damaged, sampled };
   }
 
   async series() {
@@ -184,6 +204,8 @@ export class EmbeddedRun {
     }
     return { frames, state: null };
   }
+
+  async decline(until) { return this.data.declines?.[until] ?? { until, steps: [], fallen: [], fork: null, remembers: null }; }
 
   follow() { return () => {}; }
 }

@@ -19,6 +19,7 @@ const GLYPHS = [
   [FLAG.damaged, "⚠", "damaged", "damaged"], [FLAG.deaths, "✖", "death", "the agent died"],
   [FLAG.achievements, "★", "achievement", "new achievement"], [FLAG.skills, "◆", "skill", "skill learned"],
   [FLAG.lessons, "✎", "lesson", "lesson"], [FLAG.failures, "!", "failure", "failure"], [FLAG.reflexes, "↯", "reflex", "a reflex acted"],
+  [FLAG.tries, "·", "try", "a try that failed: nothing of the run itself did"],
 ];
 const OUTCOMES = { done: ["✓", "done"], failed: ["!", "failed"], died: ["✖", "died"] };
 
@@ -40,9 +41,9 @@ export function nested(groups) {
 
 export class Timeline {
   /** `select(seq)` is called when the reader chooses a record. */
-  constructor({ source, started, select }) {
+  constructor({ source, times, select }) {
     this.source = source;
-    this.started = started;
+    this.times = times;
     this.select = select;
     this.groups = [];
     this.open = new Set();
@@ -291,7 +292,8 @@ export class Timeline {
       }
       if (opened) this.flatten();
     }
-    const index = this.indexOf({ seq });
+    const index = this.matches?.find ? await this.matches.find(seq) : this.indexOf({ seq });
+    this.hidden = Boolean(this.matches) && index < 0;
     if (index >= 0) {
       this.cursor = index;
       this.toIndex(index, block);
@@ -432,7 +434,7 @@ export class Timeline {
     const glyph = GLYPHS.find(([flag]) => row.flags & flag);
     const element = h("div", { ...properties, class: `line record${glyph ? ` is-${glyph[2]}` : ""}` },
       h("span", { role: "gridcell", class: "seq" }, row.seq),
-      h("span", { role: "gridcell", class: "time" }, row.at_ms ? clock(row.at_ms - this.started) : ""),
+      h("span", { role: "gridcell", class: "time" }, row.at_ms ? clock(this.times.at(row.seq, row.at_ms)) : ""),
       h("span", { role: "gridcell", class: "glyph", title: glyph?.[3] }, glyph ? glyph[1] : "", glyph && h("span", { class: "unseen" }, glyph[3])),
       h("span", { role: "gridcell", class: `kind k-${/^[a-z_]+$/.test(row.kind) ? row.kind : "other"}` }, row.kind),
       h("span", { role: "gridcell", class: "text" }, cut(row.line, this.letters)));
@@ -442,7 +444,7 @@ export class Timeline {
 
   drawnGroup({ group, depth, isOpen }, properties) {
     const [sign, word] = OUTCOMES[group.outcome] ?? ["", ""];
-    const seconds = (group.until_ms - group.at_ms) / 1000;
+    const seconds = (this.times.at(group.last, group.until_ms) - this.times.at(group.first, group.at_ms)) / 1000;
     const element = h("div", { ...properties, class: `line group level-${group.level} g-${group.kind}`, "aria-expanded": String(isOpen) },
       h("span", { role: "gridcell", class: "title" },
         h("span", { class: "chevron", "aria-hidden": "true" }, isOpen ? "▾" : "▸"),

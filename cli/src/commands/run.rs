@@ -266,6 +266,10 @@ async fn carry_out(home: Home, args: &Run, run: Option<RunId>) -> Result<ExitCod
     };
     let Session { run, started, driver, started_ms } = session;
     let achievements = started.environment.tasks.iter().filter(|task| task.achievement).count();
+    progress.runs(match &resumed {
+        Some(info) => logbook::RunClock::of_any(&store, info).await.ran(),
+        None => Duration::ZERO,
+    });
     progress.of(achievements);
     progress.say(&format!("run {run}: {} with {}", started.environment.name, models.controller.model().name));
     if resumed.is_some() {

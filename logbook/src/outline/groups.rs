@@ -97,6 +97,11 @@ impl Groups {
         new
     }
 
+    pub(super) fn shrink(&mut self) {
+        self.all.shrink_to_fit();
+        self.words.shrink_to_fit();
+    }
+
     pub(super) fn count(&self) -> usize {
         self.all.len()
     }

@@ -12,12 +12,13 @@ pub use filter::{Bucket, Filter};
 pub use groups::{Group, GroupKind};
 pub use series::{First, SeriesPoint};
 
-use crate::{CallOutcome, Entry, ReadError, Reading, Teller};
+use crate::{CallOutcome, Entry, ReadError, Reading, RunClock, Teller};
 use groups::Groups;
 use serde::Serialize;
 use series::Series;
-use sojourn_core::{Effect, Event, LogRecord, Milestone, RecordKind, SkillEvent};
+use sojourn_core::{ControlRecord, Effect, Event, LogRecord, Milestone, RecordKind, SkillEvent};
 use sojourn_memory::{EventSeq, RecordQuery, RunInfo, Store};
+use sojourn_primitives::JsonPointer;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What a record is, in bits.
@@ -36,6 +37,8 @@ pub mod flag {
     pub const REFLEX: u8 = 32;
     /// The record or its content cannot be read.
     pub const DAMAGED: u8 = 64;
+    /// A try that failed without harm to the run: a candidate in practice worlds, or a call in a skill, which deals with it.
+    pub const TRY: u8 = 128;
 }
 
 /// Stands for a kind that this version does not know.
@@ -61,12 +64,14 @@ pub struct Outline {
     flags: Vec<u8>,
     groups: Groups,
     series: Series,
+    clock: RunClock,
     /// Records from which the state of the world is known without those before them.
     anchors: Vec<u64>,
     teller: Teller,
     damage: Vec<Damage>,
     damaged: u64,
     environment: Option<String>,
+    remembers: Option<bool>,
     title: String,
 }
 
@@ -120,6 +125,8 @@ impl Outline {
                 Entry::Record(record, content) => {
                     self.fill(record.seq.0);
                     let kind = kind_index(&record.kind);
+                    let known = content.as_ref().ok().and_then(Option::as_ref);
+                    self.clock.enter(record.seq.0, record.at_ms, known);
                     match content {
                         Ok(content) => self.enter(record.seq.0, record.at_ms, kind, content.as_ref()),
                         Err(error) => {
@@ -135,6 +142,14 @@ impl Outline {
                 }
             }
         }
+    }
+
+    /// Gives back the memory that is kept for records to come: up to as much again as what is used.
+    pub fn shrink(&mut self) {
+        self.kinds.shrink_to_fit();
+        self.flags.shrink_to_fit();
+        self.anchors.shrink_to_fit();
+        self.groups.shrink();
     }
 
     /// Number of records that were read, which is the sequence number of the last one.
@@ -173,6 +188,11 @@ impl Outline {
         self.groups.episode_at(seq, self.len())
     }
 
+    /// The run's own time.
+    pub fn clock(&self) -> &RunClock {
+        &self.clock
+    }
+
     /// How the run grew.
     pub fn series(&self) -> &[SeriesPoint] {
         self.series.points()
@@ -201,6 +221,16 @@ impl Outline {
     /// Name of the environment, as the first record has it.
     pub fn environment(&self) -> Option<&str> {
         self.environment.as_deref()
+    }
+
+    /// Where the world's vitals stand in its state.
+    pub fn vitals(&self) -> &[JsonPointer] {
+        self.teller.vital_places()
+    }
+
+    /// Whether memories are kept and recalled, as the settings say that were made last.
+    pub fn remembers(&self) -> Option<bool> {
+        self.remembers
     }
 
     /// The first record in one line.
@@ -266,16 +296,23 @@ impl Outline {
         let mut flags = 0;
         if let Some(record) = content {
             if self.teller.is_error(record) {
-                flags |= flag::FAILURE;
+                flags |= if is_try(record) { flag::TRY } else { flag::FAILURE };
             }
             if Teller::is_death(record) {
                 flags |= flag::DEATH;
             }
-            flags |= self.series.enter(seq, at_ms, record);
+            flags |= self.series.enter(seq, at_ms, self.clock.at(seq, at_ms), record);
             flags |= of_content(record);
             if let LogRecord::Started(started) = record {
                 self.environment = Some(started.environment.name.clone());
+                self.remembers = Some(started.config.memory);
                 self.title = record.summary();
+            }
+            if let LogRecord::ControlRecord(control) = record
+                && let ControlRecord::Forked { changes, .. } = &**control
+                && let Some(config) = &changes.config
+            {
+                self.remembers = Some(config.memory);
             }
             if let LogRecord::Event(event) = record
                 && matches!(&**event, Event::EpisodeStarted { .. } | Event::Acted { .. })
@@ -312,6 +349,19 @@ impl Outline {
         if self.damage.len() < MOST_DAMAGE {
             self.damage.push(Damage { seq, reason });
         }
+    }
+}
+
+/// Whether a record that reports a failure reports one of something that was only tried. What the run itself failed at is reported
+/// by the records around it: the call of the core, the task, the death.
+fn is_try(record: &LogRecord) -> bool {
+    match record {
+        LogRecord::Event(event) => matches!(
+            **event,
+            Event::CandidatesTried { .. } | Event::ReflexesTried { .. } | Event::SkillsRetested { .. }
+        ),
+        LogRecord::SkillEvent(event) => matches!(**event, SkillEvent::Returned { .. }),
+        _ => false,
     }
 }
 

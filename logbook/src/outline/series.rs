@@ -5,7 +5,7 @@ use serde::Serialize;
 use sojourn_core::{ControlRecord, Effect, Event, LogRecord, Milestone, Purpose, SkillEvent};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// The most points that are kept; beyond that every second one is dropped, except where something was gained.
+/// The most points that are kept; beyond that every second one is dropped, except where something was gained or the agent died.
 const MOST_POINTS: usize = 2048;
 /// Records between two points in which nothing was gained.
 const APART: u64 = 64;
@@ -17,6 +17,8 @@ pub struct SeriesPoint {
     pub seq: u64,
     /// Its time, milliseconds since 1970.
     pub at_ms: i64,
+    /// The time that the run had run, in milliseconds of its own clock.
+    pub ran_ms: i64,
     /// Environment steps.
     pub steps: u64,
     /// Steps of those that reflexes took.
@@ -69,8 +71,8 @@ pub(super) struct Series {
 
 impl Series {
     /// Counts a record; returns whether it is an achievement, as a [`flag`].
-    pub(super) fn enter(&mut self, seq: u64, at_ms: i64, record: &LogRecord) -> u8 {
-        (self.now.seq, self.now.at_ms) = (seq, at_ms);
+    pub(super) fn enter(&mut self, seq: u64, at_ms: i64, ran_ms: i64, record: &LogRecord) -> u8 {
+        (self.now.seq, self.now.at_ms, self.now.ran_ms) = (seq, at_ms, ran_ms);
         let (before, mut flags) = (self.now, 0);
         match record {
             LogRecord::SkillEvent(event) => {
@@ -110,7 +112,7 @@ impl Series {
             },
             LogRecord::Started(_) | LogRecord::ToolDecision(_) | LogRecord::ControlRecord(_) => {}
         }
-        let gained = (self.now.achievements, self.now.skills) != (before.achievements, before.skills);
+        let gained = what_counts(&self.now) != what_counts(&before);
         // Whoever compares two forks wants the totals where they part.
         let parts = matches!(record, LogRecord::ControlRecord(control) if matches!(**control, ControlRecord::Forked { .. }));
         self.keep(gained || parts);
@@ -166,7 +168,7 @@ impl Series {
     fn keep(&mut self, gained: bool) {
         let replaced = match self.points[..] {
             [.., before, last] => {
-                let was_gain = (last.achievements, last.skills) != (before.achievements, before.skills);
+                let was_gain = what_counts(&last) != what_counts(&before);
                 !was_gain && !gained && last.seq.saturating_sub(before.seq) < APART
             }
             _ => false,
@@ -185,9 +187,14 @@ impl Series {
         let last = points.len() - 1;
         let gained = |index: usize| {
             let (one, before) = (&points[index], &points[index.saturating_sub(1)]);
-            (one.achievements, one.skills) != (before.achievements, before.skills)
+            what_counts(one) != what_counts(before)
         };
         let kept = |index: &usize| index.is_multiple_of(2) || *index == last || gained(*index);
         self.points = (0..points.len()).filter(kept).map(|index| points[index]).collect();
     }
+}
+
+/// What a point is kept for: gains, and deaths, so that two futures can be compared at any step.
+fn what_counts(point: &SeriesPoint) -> [u64; 3] {
+    [point.achievements, point.skills, point.deaths]
 }

@@ -2,12 +2,14 @@
 
 mod act;
 mod approvals;
+mod decline;
 mod live;
 mod memories;
 mod records;
 mod runs;
 mod skills;
 
+pub(crate) use decline::fall;
 pub(crate) use records::detail;
 
 use crate::{App, StudioError};
@@ -27,6 +29,7 @@ pub fn router() -> Router<Arc<App>> {
     Router::new()
         .route("/home", get(runs::home))
         .route("/agents", get(approvals::agents))
+        .route("/settings", get(runs::settings_of_agent))
         .route("/approvals", get(approvals::list))
         .route("/approvals/{id}", get(approvals::one).post(act::approve))
         .route("/runs", get(runs::list).post(act::start))
@@ -41,6 +44,9 @@ pub fn router() -> Router<Arc<App>> {
         .route("/runs/{run}/next", get(records::next))
         .route("/runs/{run}/search", get(records::search))
         .route("/runs/{run}/frames", get(records::frames))
+        .route("/runs/{run}/decline", get(decline::decline))
+        .route("/runs/{run}/settings", get(runs::settings))
+        .route("/runs/{run}/starting", get(runs::starting))
         .route("/runs/{run}/events", get(live::events))
         .route("/runs/{run}/stop", post(act::stop))
         .route("/runs/{run}/resume", post(act::resume))

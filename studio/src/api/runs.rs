@@ -1,16 +1,16 @@
 //! Runs: the list, what came of one, and how it grew.
 
 use super::{Answer, Shared};
-use crate::App;
 use crate::json::answer;
 use crate::query::Query;
+use crate::{App, StudioError};
 use axum::extract::Path;
 use axum::http::{HeaderMap, Uri};
 use serde::Serialize;
 use serde_json::json;
 use sojourn_core::RecordKind;
 use sojourn_logbook::{ran, standing};
-use sojourn_memory::{EventSeq, RecordQuery, RunInfo};
+use sojourn_memory::{EventSeq, RecordQuery, RunId, RunInfo};
 
 /// The largest number of a world's tasks that are offered as goals.
 const MOST_TASKS: usize = 200;
@@ -111,6 +111,7 @@ pub async fn one(state: Shared, Path(run): Path<String>, headers: HeaderMap) -> 
             "started": outline.title(),
             "groups": outline.group_count(),
             "totals": outline.series().last(),
+            "clock": outline.clock(),
             "achievements": outline.firsts(),
             "skills": outline.admitted(),
             "tasks": outline.tasks(),
@@ -132,11 +133,34 @@ pub async fn series(state: Shared, Path(run): Path<String>, headers: HeaderMap) 
             "run": run,
             "read": outline.len(),
             "points": outline.series(),
+            "clock": outline.clock(),
             "achievements": outline.firsts(),
             "skills": outline.admitted(),
             "tasks": outline.tasks(),
         }),
     )
+}
+
+/// `GET /runs/{run}/settings`
+pub async fn settings(state: Shared, Path(run): Path<String>, headers: HeaderMap, uri: Uri) -> Answer {
+    let query = Query::of(&uri);
+    let info = state.studio.store.run(&run).await?;
+    let at = query.number("at", 0)?;
+    let at = (at > 0).then_some(EventSeq(at));
+    answer(&headers, &json!({"settings": state.studio.commands.settings(&info.id, at).await?}))
+}
+
+/// `GET /settings`
+pub async fn settings_of_agent(state: Shared, headers: HeaderMap, uri: Uri) -> Answer {
+    let query = Query::of(&uri);
+    let agent = query.text("agent").unwrap_or_default();
+    answer(&headers, &json!({"settings": state.studio.commands.settings_of_agent(agent).await?}))
+}
+
+/// `GET /runs/{run}/starting`: of a run that may have no record yet, so that its whole id is asked for.
+pub async fn starting(state: Shared, Path(run): Path<String>, headers: HeaderMap) -> Answer {
+    let id: RunId = run.parse().map_err(|_| StudioError::NotFound(format!("`{run}` is no id of a run")))?;
+    answer(&headers, &state.studio.commands.starting(&id).await?)
 }
 
 /// `GET /runs/{run}/goals`: the goals that the run was asked for, and the tasks of its world.

@@ -56,6 +56,12 @@ fn row(
 ) -> Option<Value> {
     let entry = history.active().or(history.versions.last())?;
     let (manifest, usage) = (&entry.skill.manifest, entry.total_usage());
+    // As on the page of the skill: of all versions.
+    let all = || history.versions.iter().map(sojourn_skills::Entry::total_usage);
+    let (uses, successes) = (
+        all().map(|usage| u64::from(usage.uses())).sum::<u64>(),
+        all().map(|usage| u64::from(usage.successes)).sum::<u64>(),
+    );
     let failing = failing.get(&(name.to_owned(), manifest.environment.clone()));
     Some(json!({
         "name": name,
@@ -70,8 +76,8 @@ fn row(
         "status": standing(state, entry),
         "author": author(&manifest.origin),
         "untrusted": manifest.untrusted,
-        "uses": usage.uses(),
-        "successes": usage.successes,
+        "uses": uses,
+        "successes": successes,
         "deaths": usage.deaths,
         "mean_steps": usage.mean_steps(),
         "failing": failing,

@@ -1,6 +1,7 @@
 use super::heads;
 use crate::error::{Failure, Kind};
-use crate::{duration, logbook, output};
+use crate::logbook::{self, RunClock};
+use crate::{duration, output};
 use anyhow::{Context as _, Result};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
@@ -212,12 +213,13 @@ impl Recovery {
     /// A line for each record that was not saved, the first ten thousand: a damaged row may claim any number.
     async fn lost(&self, store: &Store, info: &RunInfo) -> Vec<String> {
         const MOST: u64 = 10_000;
+        let times = RunClock::of_any(store, info).await;
         let mut lost = Vec::new();
         for seq in self.intact.next().0..=self.all.min(self.intact.0.saturating_add(MOST)) {
             let query = RecordQuery::from(EventSeq(seq)).to(EventSeq(seq));
             let line = match store.records(&info.id, &query).await.map(|mut records| records.pop()) {
                 Ok(Some(Record { kind, at_ms, .. })) => {
-                    format!("{seq}  {}  {kind}", duration::clock(at_ms.saturating_sub(info.created_ms)))
+                    format!("{seq}  {}  {kind}", duration::clock(times.at(seq, at_ms)))
                 }
                 Ok(None) => format!("{seq}  gone"),
                 Err(error) => format!("{seq}  {error}"),

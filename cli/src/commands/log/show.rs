@@ -1,11 +1,11 @@
 use super::timeline::as_json;
 use super::tried::{self, FOLDED};
-use crate::logbook::{self, Exchange, PartTokens, folded};
+use crate::logbook::{self, Exchange, PartTokens, RunClock, folded};
 use crate::{duration, output};
 use anyhow::Result;
 use serde_json::Value;
 use sojourn_core::{Event, LogRecord, RecordKind};
-use sojourn_memory::{EventSeq, Record, RecordQuery, RunInfo, Store};
+use sojourn_memory::{EventSeq, Record, RecordQuery, Store};
 use sojourn_tools::outside::quote::one_line;
 use std::fmt::Write as _;
 
@@ -29,7 +29,7 @@ pub async fn show(store: &Store, run: &str, seq: EventSeq, full: bool, json: boo
         }
         return Ok(output::json(&whole)?);
     }
-    head(&record, &info)?;
+    head(&record, &RunClock::of_any(store, &info).await)?;
     let mut text = String::new();
     match exchange {
         Some(exchange) => tell(&exchange, full, &mut text),
@@ -45,13 +45,13 @@ pub async fn show(store: &Store, run: &str, seq: EventSeq, full: bool, json: boo
     Ok(output::line(text.trim_end())?)
 }
 
-fn head(record: &Record, info: &RunInfo) -> Result<()> {
+fn head(record: &Record, clock: &RunClock) -> Result<()> {
     output::line(format!("record   {} of run {}", record.seq, record.run))?;
     output::line(format!("kind     {}", record.kind))?;
     output::line(format!(
         "at       {} UTC ({} after the start)",
         duration::date(record.at_ms),
-        duration::clock(record.at_ms.saturating_sub(info.created_ms))
+        duration::clock(clock.at(record.seq.0, record.at_ms))
     ))?;
     output::line(format!("hash     {}", record.hash))?;
     output::line(format!("follows  {}", record.prev_hash))?;

@@ -1,6 +1,6 @@
 use crate::args::{Log, LogOutcome};
 use crate::error::Failure;
-use crate::logbook::{self, CallOutcome, Reading, Scope, Teller};
+use crate::logbook::{self, CallOutcome, Reading, RunClock, Scope, Teller};
 use crate::{duration, output};
 use anyhow::Result;
 use serde_json::{Value, json};
@@ -51,6 +51,7 @@ pub async fn timeline(store: &Store, run: &str, args: &Log) -> Result<()> {
     let (mut tasks, mut tools) = (Vec::new(), Vec::new());
     let mut shown = 0_u64;
     loop {
+        let mut times = RunClock::of_any(store, &store.run(info.id.as_str()).await?).await;
         // Checked before reading, so that records written before the run ended are still shown.
         let last_look = !args.follow || over(store, &info.id).await?;
         while let Some((record, read)) = reading.next_of_any_content().await? {
@@ -59,6 +60,7 @@ pub async fn timeline(store: &Store, run: &str, args: &Log) -> Result<()> {
                 Ok(content) => (content, None),
                 Err(error) => (None, Some(error)),
             };
+            times.enter(record.seq.0, record.at_ms, content.as_ref());
             scope.enter(content.as_ref());
             if let Some(LogRecord::Started(started)) = &content {
                 tasks = started.environment.tasks.iter().map(|task| task.name.clone()).collect();
@@ -87,7 +89,7 @@ pub async fn timeline(store: &Store, run: &str, args: &Log) -> Result<()> {
                 };
                 output::json_line(&as_json(&record, &payload))?;
             } else {
-                let clock = duration::clock(record.at_ms.saturating_sub(info.created_ms));
+                let clock = duration::clock(times.at(record.seq.0, record.at_ms));
                 let summary = match &unreadable {
                     Some(error) => error.to_string(),
                     None => teller.line(content.as_ref()),

@@ -65,7 +65,7 @@ pub fn lines(film: &Film, title: &str, standing: Standing, (width, height): (usi
             &format!(
                 "{title} · {} of {last} · {} · episode {} step {} · {state}",
                 frame.seq,
-                duration::clock(frame.at_ms.saturating_sub(film.begun_ms)),
+                duration::clock(film.clock.at(frame.seq, frame.at_ms)),
                 frame.episode,
                 frame.step
             ),
@@ -188,6 +188,7 @@ fn cut(text: &str, width: usize) -> String {
 #[cfg(test)]
 pub mod tests {
     use super::*;
+    use crate::logbook::RunClock;
 
     pub fn film() -> Film {
         let frame = Frame {
@@ -207,7 +208,7 @@ pub mod tests {
             achievement: true,
             death: false,
         };
-        Film { frames: vec![frame], begun_ms: 0 }
+        Film { frames: vec![frame], clock: RunClock::default() }
     }
 
     #[test]

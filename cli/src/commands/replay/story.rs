@@ -1,6 +1,6 @@
 //! A run as text, for files, pipes and screens without keys.
 
-use crate::logbook::{Reading, Teller};
+use crate::logbook::{Reading, RunClock, Teller};
 use crate::{duration, output};
 use anyhow::Result;
 use serde_json::json;
@@ -17,8 +17,10 @@ pub async fn tell(store: &Store, info: &RunInfo, at: u64, speed: Option<f64>, as
     let mut teller = Teller::default();
     let mut episode = 0;
     let mut last_ms = None;
+    let mut times = RunClock::default();
     while let Some((record, content)) = reading.next().await? {
         teller.enter(content.as_ref());
+        times.enter(record.seq.0, record.at_ms, content.as_ref());
         let text = match &content {
             Some(content) => passage(content, &teller, &mut episode),
             None => Some(teller.line(None)),
@@ -34,7 +36,7 @@ pub async fn tell(store: &Store, info: &RunInfo, at: u64, speed: Option<f64>, as
                 &json!({"seq": record.seq, "at_ms": record.at_ms, "kind": record.kind, "text": text}),
             )?;
         } else {
-            let clock = duration::clock(record.at_ms.saturating_sub(info.created_ms));
+            let clock = duration::clock(times.at(record.seq.0, record.at_ms));
             output::line(format!("{clock}  {}", text.replace('\n', "\n          ")))?;
         }
     }

@@ -55,7 +55,7 @@ pub async fn verify(home: Home, args: &Replay) -> Result<ExitCode> {
                     "forgotten": report.forgotten,
                     "hash_chain": "intact",
                     "seconds": begun.elapsed().as_secs_f64(),
-                    "recorded_seconds": info.last_at_ms.saturating_sub(info.created_ms) as f64 / 1000.0,
+                    "recorded_seconds": crate::logbook::ran(&store, &info).await?.as_secs_f64(),
                 }))?;
             } else {
                 let forgotten = match report.forgotten {

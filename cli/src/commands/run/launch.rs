@@ -15,19 +15,18 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// How long the caller waits for the first record. A large model may take longer to load: the run begins all the same.
-const PATIENCE: Duration = Duration::from_secs(20);
 /// How often the log is looked at meanwhile.
 const LOOK: Duration = Duration::from_millis(50);
 /// The last bytes of the process's messages that are looked at for its error.
 const LAST_BYTES: u64 = 4096;
 
-/// Starts a run, or resumes the one in `args.resume`; returns its id once it has a record, or after [`PATIENCE`]. The process is
+/// Starts a run, or resumes the one in `args.resume`; returns its id once it has a new record,
+/// or after `patience`: a large model takes longer to load, and the run begins all the same. The process is
 /// no child of the terminal: it goes on when this process ends. Its messages are in the home, in `messages/RUN.log`.
 ///
 /// # Errors
 /// When the agent file is wrong, another process writes to the run, or the process ends before its first record.
-pub async fn launch(home: &Home, args: Run) -> Result<RunId> {
+pub async fn launch(home: &Home, args: Run, patience: Duration) -> Result<RunId> {
     let store = home.store().await?;
     let environment = check(home, &args).await?;
     let args = Run { unattended: true, ..args };
@@ -42,14 +41,14 @@ pub async fn launch(home: &Home, args: Run) -> Result<RunId> {
         return Err(Failure::new(Kind::Usage, format!("another process runs `{run}` already")).into());
     }
     let before = last(&store, &run).await;
-    let messages = home.path().join("messages").join(format!("{run}.log"));
+    let messages = messages_of(home, &run);
     let mut child = start(home, &args, &run, &messages)?;
     let since = Instant::now();
     let ended = loop {
         if let Some(status) = child.try_wait().context("cannot look after the run's process")? {
             break Some(status);
         }
-        if last(&store, &run).await > before || since.elapsed() > PATIENCE {
+        if last(&store, &run).await > before || since.elapsed() > patience {
             break None;
         }
         tokio::time::sleep(LOOK).await;
@@ -66,6 +65,11 @@ pub async fn launch(home: &Home, args: Run) -> Result<RunId> {
     let wait = move || drop(child.wait());
     std::thread::Builder::new().name("launched".to_owned()).spawn(wait).context("cannot start a thread")?;
     Ok(run)
+}
+
+/// The file with the messages of a run's process.
+pub fn messages_of(home: &Home, run: &RunId) -> PathBuf {
+    home.path().join("messages").join(format!("{run}.log"))
 }
 
 async fn last(store: &Store, run: &RunId) -> EventSeq {
@@ -102,7 +106,7 @@ fn start(home: &Home, args: &Run, run: &RunId, messages: &Path) -> Result<Child>
 }
 
 /// The last error that the process told.
-fn error_in(messages: &Path) -> Option<String> {
+pub fn error_in(messages: &Path) -> Option<String> {
     let mut file = File::open(messages).ok()?;
     let length = file.metadata().ok()?.len();
     file.seek(SeekFrom::Start(length.saturating_sub(LAST_BYTES))).ok()?;

@@ -1,9 +1,10 @@
 //! What the page may do, each by the code of a command.
 
 use super::agents::Agents;
+use super::settings;
 use crate::approver::shown_lines;
 use crate::args::{Fork, Run, Target};
-use crate::commands::run::launch::launch;
+use crate::commands::run::launch::{error_in, launch, messages_of};
 use crate::commands::{approvals, fork, memory, skills};
 use crate::error::{self, Failure, Kind};
 use crate::home::Home;
@@ -17,10 +18,11 @@ use serde_json::Value;
 use sojourn_memory::{
     EventSeq, Forgotten, Memories, Memory, MemoryId, MemoryKind, PendingApproval, Query, RunId, Tenant,
 };
+use sojourn_service::live::live_runs;
 use sojourn_service::now_ms;
 use sojourn_studio::{
     Agent, Approval, ApprovalQuery, Approvals, Commands, Found, GoalRequest, MemoryQuery, NewFork, NewStart,
-    Refused, SkillTry, Tried, WantedMore,
+    Refused, Setting, SkillTry, Starting, Tried, WantedMore,
 };
 use sojourn_tools::Condition;
 use std::path::PathBuf;
@@ -30,6 +32,11 @@ use std::time::Duration;
 const BY: &str = "a person in the studio";
 /// The longest text of a memory and of instructions, in bytes.
 const LONGEST: usize = 64 << 10;
+
+/// How long a new run is waited for: long enough for most mistakes. Then the page follows what its process does.
+const SHORT: Duration = Duration::from_secs(4);
+/// How long a run that is resumed is waited for.
+const LONG: Duration = Duration::from_secs(20);
 
 /// Limit on the steps of a skill that is tried from the page.
 const MOST_STEPS: u32 = 10_000;
@@ -101,13 +108,13 @@ impl OfHome {
         of_run(&settings)?;
         let agent = self.agents.find(&agent)?;
         let run = Run { goals, overrides: settings, seed, ..Self::run(agent, &more) };
-        Box::pin(launch(&self.home, run)).await
+        Box::pin(launch(&self.home, run, SHORT)).await
     }
 
     async fn resume_run(&self, run: &RunId, agent: &str, more: &WantedMore) -> Result<()> {
         let agent = self.agents.find(agent)?;
         let resume = Run { resume: Some(Some(run.to_string())), ..Self::run(agent, more) };
-        Box::pin(launch(&self.home, resume)).await?;
+        Box::pin(launch(&self.home, resume, LONG)).await?;
         Ok(())
     }
 
@@ -223,6 +230,22 @@ impl Commands for OfHome {
             settled.map_err(|error| refused(error.into()))?;
         }
         signalled.map_err(refused)
+    }
+
+    async fn settings(&self, run: &RunId, at: Option<EventSeq>) -> Result<Vec<Setting>, Refused> {
+        settings::of_run(self.memories.store(), run, at).await.map_err(refused)
+    }
+
+    async fn settings_of_agent(&self, agent: &str) -> Result<Vec<Setting>, Refused> {
+        let listed = self.agents.find(agent).and_then(|path| settings::of_agent(&self.home, &path));
+        listed.map_err(refused)
+    }
+
+    async fn starting(&self, run: &RunId) -> Result<Starting, Refused> {
+        let live = live_runs(self.memories.store()).await.map_err(|error| refused(error.into()))?;
+        let doing = live.into_iter().find(|one| one.run == *run).map(|one| one.report.task);
+        let error = error_in(&messages_of(&self.home, run)).filter(|_| doing.is_none());
+        Ok(Starting { doing, error })
     }
 
     async fn add_goal(&self, run: &RunId, text: &str, condition: Option<&Value>) -> Result<(), Refused> {

@@ -2,6 +2,7 @@
 
 mod actions;
 mod agents;
+mod settings;
 
 use super::mcp::http::{Endpoint, chosen_token};
 use crate::args::{Report, Studio as StudioArgs};

@@ -182,7 +182,15 @@ async fn mortal() -> (Place, String) {
         ] {
             write(kind, sample(kind)).await;
         }
-        let mut last = sample("stepped");
+        let step = |drink: u64, health: u64| {
+            let mut step = sample("stepped");
+            step["change"] = json!({"inventory": {"drink": drink, "health": health}});
+            step
+        };
+        for (drink, health) in [(2, 9), (1, 9), (0, 9), (0, 7), (0, 4)] {
+            write("stepped", step(drink, health)).await;
+        }
+        let mut last = step(0, 0);
         last["ended"] = json!({"kind": "died", "cause": format!("killed by zombie {life}")});
         write("stepped", last).await;
     }
@@ -210,6 +218,9 @@ async fn a_page_says_why_it_died_what_it_knew_and_where_another_future_begins() 
         .await;
     press(&mut page, &["w"]).await;
     shows(&page, "document.querySelector('.ended').open && document.querySelectorAll('.ended-body section').length === 3").await;
+    // The cause: what fell to its end, and where it began; not the last blow alone.
+    shows(&page, "document.querySelector('.ended-body').textContent.includes('health fell from 9 to 0 in its last 3 steps')").await;
+    shows(&page, "document.querySelectorAll('.decline path').length === 2").await;
     shows(&page, "document.querySelector('.ended-body').textContent.includes('The world, just before')")
         .await;
     // What it knew: the memories with reasons, and the request with all that it was shown.
@@ -234,9 +245,25 @@ async fn a_page_says_why_it_died_what_it_knew_and_where_another_future_begins() 
     page.evaluate(&click("All that it was shown")).await.unwrap();
     shows(&page, "document.querySelector('.mind .part pre')?.textContent === 'What next?'").await;
     // What if.
-    page.evaluate(&click("Fork before its last decision")).await.unwrap();
+    page.evaluate(&click("Fork with other settings")).await.unwrap();
     shows(&page, "document.querySelector('dialog h2')?.textContent.startsWith('Fork after record')").await;
-    page.evaluate("document.querySelector('dialog button[type=button]').click()").await.unwrap();
+    // Settings stand there with what they are now; a wrong one is refused before anything happens.
+    shows(&page, "document.querySelectorAll('dialog .settings li').length > 50").await;
+    page.evaluate(
+        "const field = document.querySelector('dialog [aria-label=\"run.actor.candidates\"]'); field.value = 'many'; field.dispatchEvent(new Event('input')); \
+         document.querySelector('dialog [type=submit]').click()",
+    )
+    .await
+    .unwrap();
+    shows(&page, "document.querySelector('dialog form > .problem').textContent.includes('is a whole number, not \"many\"')").await;
+    page.evaluate("document.querySelector('dialog .buttons button[type=button]').click()").await.unwrap();
+    shows(&page, "document.querySelector('dialog') === null").await;
+    page.evaluate(&click("Try it again from here")).await.unwrap();
+    shows(&page, "document.querySelector('dialog h2')?.textContent.startsWith('Try it again from record')")
+        .await;
+    shows(&page, "document.querySelectorAll('dialog [name=variant]').length >= 2").await;
+    shows(&page, "document.querySelector('dialog [name=prompt]').value.includes('Watch health: here it fell from 9 to 0')").await;
+    page.evaluate("document.querySelector('dialog .buttons button[type=button]').click()").await.unwrap();
 
     // A goal for a run that is not under way waits, and the page says so.
     page.evaluate("[...document.querySelectorAll('.page-head button')].find((one) => one.textContent.startsWith('Add a goal')).click()")
@@ -390,9 +417,17 @@ async fn every_page_shows_the_golden_run_and_obeys_the_keyboard() {
     page.evaluate("document.querySelector('.runs-list tbody a').focus()").await.unwrap();
     press(&mut page, &["Enter"]).await;
     let chosen = "document.querySelector('.moment h2').textContent";
+    // A run that has ended opens at its end, and says how it ended.
+    shows(&page, &format!("{chosen} === 'Record 865'")).await;
+    shows(&page, "document.querySelector('.ended').open").await;
+    page.evaluate("document.querySelector('.ended').open = false; location.hash = '#/run/2026?seq=1'")
+        .await
+        .unwrap();
     shows(&page, &format!("{chosen} === 'Record 1'")).await;
     shows(&page, "document.querySelectorAll('.timeline .group').length > 10").await;
     press(&mut page, &["f"]).await;
+    shows(&page, &format!("{chosen} === 'Record 17'")).await;
+    page.evaluate("location.hash = '#/run/2026?seq=14'").await.unwrap();
     shows(&page, &format!("{chosen} === 'Record 14'")).await;
     shows(&page, "document.querySelector('.worlds') !== null").await;
     press(&mut page, &["a"]).await;
@@ -416,6 +451,12 @@ async fn every_page_shows_the_golden_run_and_obeys_the_keyboard() {
         .await
         .unwrap();
     shows(&page, "document.querySelectorAll('.timeline .record').length === 1").await;
+    // What is chosen is among what the filter shows; a record that it hides is told of.
+    shows(&page, &format!("{chosen} === 'Record 66'")).await;
+    press(&mut page, &["n"]).await;
+    shows(&page, "document.querySelector('.hidden-record').textContent.includes('hides record 67')").await;
+    page.evaluate("document.querySelector('.hidden-record button').click()").await.unwrap();
+    shows(&page, "document.querySelector('.timeline .cursor .seq')?.textContent === '67'").await;
 
     // The other pages.
     page.evaluate("location.hash = '#/plots'").await.unwrap();
@@ -449,8 +490,8 @@ async fn every_page_shows_the_golden_run_and_obeys_the_keyboard() {
     place.text(&["report", "latest", "--out", "run.html"]);
     page.resize(1280, 800).await.unwrap();
     page.open(&format!("file://{}", place.path().join("run.html").display())).await.unwrap();
-    shows(&page, &format!("{chosen} === 'Record 1'")).await;
-    press(&mut page, &["f", "a"]).await;
+    shows(&page, &format!("{chosen} === 'Record 865'")).await;
+    press(&mut page, &["A"]).await;
     shows(&page, &format!("{chosen} === 'Record 66'")).await;
     shows(&page, "document.querySelector('.view').textContent.includes('inventory: 1 wood')").await;
     page.evaluate("document.querySelector('#tab-plots').click()").await.unwrap();
