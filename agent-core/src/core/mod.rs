@@ -72,6 +72,8 @@ pub struct Core {
     discoveries: Discoveries,
     /// Number of random explorations; each one draws its own worlds from it.
     explorations: u64,
+    /// How often a way to the goal of a task was found by exploration, and no program that goes it elsewhere.
+    vain_explorations: BTreeMap<String, u32>,
     /// Failures of the controller in a row.
     controller_failures: u32,
     /// Requests in a row that the controller refused to answer; answers to requests for lessons do not count.
@@ -136,6 +138,7 @@ impl Core {
             requests: 0,
             asked_teacher: false,
             explorations: 0,
+            vain_explorations: BTreeMap::new(),
             controller_failures: 0,
             refusals: 0,
             guard: Guard::default(),

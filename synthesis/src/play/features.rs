@@ -315,6 +315,22 @@ impl Paths {
         (0..self.known.len()).filter(|path| !self.is_ignored(*path))
     }
 
+    /// Of the telling paths those that say nothing of single things, where texts name things: not the entries of an object of which a text
+    /// names one, nor that text. `None` where no text names any.
+    pub(crate) fn general(&self) -> Option<Vec<usize>> {
+        let named: Vec<_> =
+            self.known.iter().filter_map(|path| path.mention.as_ref()).map(Mention::named).collect();
+        let is_single = |path: &Path| {
+            path.mention.is_none()
+                && named.iter().any(|named| {
+                    path.names == named.text
+                        || (path.names.len() > named.things.len() && path.names.starts_with(&named.things))
+                })
+        };
+        let general = || self.telling().filter(|path| !is_single(&self.known[*path])).collect();
+        (!named.is_empty()).then(general)
+    }
+
     /// The texts in a state, those in lists included.
     pub(crate) fn texts(&self, features: &Features) -> Vec<String> {
         let text = |(path, value): (usize, &Scalar)| match (&self.known[path].holds, value) {

@@ -22,7 +22,7 @@ pub(super) struct Named {
     /// Where the object with the entries is.
     pub(super) things: Vec<String>,
     /// Where the text is.
-    text: Vec<String>,
+    pub(super) text: Vec<String>,
 }
 
 impl Named {
@@ -40,6 +40,15 @@ pub(super) enum Mention {
     Of(Named),
     /// It is that a value is the entry's name.
     Is(Named),
+}
+
+impl Mention {
+    /// The entry.
+    pub(super) fn named(&self) -> &Named {
+        match self {
+            Self::Of(named) | Self::Is(named) => named,
+        }
+    }
 }
 
 /// The features of a state that depend on what its texts name: names of the path, what it has to do with the text, and the value.

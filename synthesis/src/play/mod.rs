@@ -43,6 +43,8 @@ const SOLVED: usize = 6;
 const LOST: usize = 2;
 /// Calls of a program without questions, at most.
 const LONGEST: usize = 60;
+/// States that a question about what a text names must tell from others, so that chance decides little.
+const FEW: usize = 4;
 /// Programs that are returned, at most.
 const RETURNED: usize = 6;
 /// The last episodes are for programs: as many as this part of the plan.
@@ -312,7 +314,16 @@ impl<W: PracticeWorld> Game<'_, W> {
             let way: Vec<ToolCall> = way.into_iter().map(|call| self.experience.call(call).clone()).collect();
             sources.push(writer.way(&way));
         }
-        if let Some(tree) = Tree::of(&self.experience.lessons(), &self.experience.paths) {
+        let lessons = self.experience.lessons();
+        // What holds of whatever a text names comes first: it needs the fewest worlds.
+        if let Some(asked) = self.experience.paths.general() {
+            for least in [FEW, 1] {
+                let tree = Tree::of(&lessons, &self.experience.paths, &asked, least);
+                sources.extend(tree.and_then(|tree| writer.tree(&self.experience, &tree)));
+            }
+        }
+        let asked: Vec<usize> = self.experience.paths.telling().collect();
+        if let Some(tree) = Tree::of(&lessons, &self.experience.paths, &asked, 1) {
             sources.extend(writer.tree(&self.experience, &tree));
             // Where the tree says of every state what was learned of it, a table says no more.
             if !self

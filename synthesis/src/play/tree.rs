@@ -60,26 +60,28 @@ pub(super) enum Tree {
 }
 
 impl Tree {
-    /// The tree for these lessons; `None` without lessons.
-    pub(super) fn of(lessons: &[Lesson<'_>], paths: &Paths) -> Option<Self> {
+    /// The tree for these lessons that asks about the paths `asked`, and no question that fewer than `least` of them answer in one of both ways;
+    /// `None` without lessons.
+    pub(super) fn of(lessons: &[Lesson<'_>], paths: &Paths, asked: &[usize], least: usize) -> Option<Self> {
         // The states that were met most matter most.
         let mut kept: Vec<&Lesson<'_>> = lessons.iter().filter(|lesson| !lesson.best.is_empty()).collect();
         kept.sort_by_key(|lesson| std::cmp::Reverse(lesson.visits));
         kept.truncate(LESSONS);
-        if kept.is_empty() { None } else { Some(Self::grow(&kept, paths, 0)) }
+        if kept.is_empty() { None } else { Some(Self::grow(&kept, paths, (asked, least), 0)) }
     }
 
-    fn grow(lessons: &[&Lesson<'_>], paths: &Paths, depth: usize) -> Self {
+    fn grow(lessons: &[&Lesson<'_>], paths: &Paths, limits: (&[usize], usize), depth: usize) -> Self {
+        let (asked, least) = limits;
         let (call, good) = most_often_good(lessons);
         if good == lessons.len() || depth >= DEEPEST {
             return Self::Call(call);
         }
         let whole = impurity(lessons.iter().copied());
         let mut best: Option<(f64, Question)> = None;
-        for question in questions(lessons, paths) {
+        for question in questions(lessons, asked) {
             let yes = || lessons.iter().copied().filter(|lesson| question.is_so(lesson.features));
             let count = yes().count();
-            if count == 0 || count == lessons.len() {
+            if count < least || lessons.len() - count < least {
                 continue;
             }
             let no = lessons.iter().copied().filter(|lesson| !question.is_so(lesson.features));
@@ -93,7 +95,7 @@ impl Tree {
             Some((_, question)) => {
                 let (yes, no): (Vec<&Lesson<'_>>, Vec<&Lesson<'_>>) =
                     lessons.iter().copied().partition(|lesson| question.is_so(lesson.features));
-                let grow = |lessons: &[&Lesson<'_>]| Box::new(Self::grow(lessons, paths, depth + 1));
+                let grow = |lessons: &[&Lesson<'_>]| Box::new(Self::grow(lessons, paths, limits, depth + 1));
                 Self::Ask(question, grow(&yes), grow(&no))
             }
         }
@@ -157,10 +159,10 @@ fn impurity<'a>(lessons: impl Iterator<Item = &'a Lesson<'a>>) -> f64 {
 }
 
 /// Questions that tell these states apart.
-fn questions(lessons: &[&Lesson<'_>], paths: &Paths) -> Vec<Question> {
+fn questions(lessons: &[&Lesson<'_>], paths: &[usize]) -> Vec<Question> {
     let mut asked = Vec::new();
     let mut numbers = Vec::new();
-    for path in paths.telling() {
+    for &path in paths {
         let values: Vec<&Scalar> = lessons.iter().filter_map(|lesson| lesson.features.get(path)).collect();
         if values.is_empty() {
             continue;

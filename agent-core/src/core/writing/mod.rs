@@ -8,6 +8,7 @@ pub(crate) use candidates::trial_calls;
 
 use super::acting::AfterReflection;
 use super::{Core, Phase, prompts, seeds};
+use crate::ExplorationConfig;
 use crate::model::{Demonstration, Effect, ExplorationPlan, Milestone, Purpose};
 use sojourn_synthesis::QUIET_EPISODES;
 use std::collections::BTreeSet;
@@ -22,6 +23,8 @@ const LESSONS: usize = 2;
 const HOPELESS: u32 = 2;
 /// Most skills of other tasks that are tried on a task.
 const RELATED_SKILLS: usize = 16;
+/// How often the episodes of an exploration are doubled, at most.
+const MOST_DOUBLINGS: u32 = 3;
 
 /// A skill on its way to the library.
 pub(super) struct Draft {
@@ -85,7 +88,8 @@ impl Core {
             Some(limits) if limits.episodes > 0 && explorable => {
                 self.explorations += 1;
                 let purpose = format!("{task}: explore {}", self.explorations);
-                let seeds = (0..u64::from(limits.episodes)).map(|i| self.practice_seed(task, &purpose, i));
+                let seeds = (0..self.episodes_of_exploration(task, limits))
+                    .map(|i| self.practice_seed(task, &purpose, i));
                 let skills = self.related_skills(task);
                 let plan = ExplorationPlan {
                     task: task.to_owned(),
@@ -103,6 +107,16 @@ impl Core {
             }
             _ => self.follow_recipe(draft),
         }
+    }
+
+    /// Episodes of the next exploration for a task. Where play found ways to the goal and no program that goes them everywhere, more
+    /// worlds are needed to tell what matters: twice as many each time.
+    fn episodes_of_exploration(&self, task: &str, limits: &ExplorationConfig) -> u64 {
+        let vain = match self.vain_explorations.get(task) {
+            Some(vain) if self.config.rules >= 7 && self.plays(task) => (*vain).min(MOST_DOUBLINGS),
+            _ => 0,
+        };
+        u64::from(limits.episodes) << vain
     }
 
     /// Whether play looks for a way to do the task: no recipe documents one.
@@ -222,6 +236,9 @@ impl Core {
     /// Leaves a task for later. After at least one round of writing, the controller draws a lesson from it.
     fn give_up(&mut self, draft: &Draft) -> Vec<Effect> {
         self.curriculum.gave_up_writing(&draft.task);
+        if !draft.demonstrations.is_empty() {
+            *self.vain_explorations.entry(draft.task.clone()).or_default() += 1;
+        }
         self.given_up += 1;
         let mut effects =
             vec![Effect::ReportMilestone { milestone: Milestone::SkillGivenUp { task: draft.task.clone() } }];
