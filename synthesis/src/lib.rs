@@ -147,7 +147,7 @@
 //!     successes: 4,
 //!     known_skills: vec![],
 //!     quiet: None,
-//!     mentions: false,
+//!     play_rules: 0,
 //! };
 //! let explorer = Explorer { environment: &environment(), task: &task(), plan: &plan, sandbox: sandbox() };
 //! let findings = explorer.explore(vec![Doors::default()]).await?;
@@ -173,7 +173,7 @@ mod world;
 pub use discovery::{Change, Effect, FieldKind, StateField, Survey, identifier};
 pub use exploration::Explorer;
 pub use frontier::{Beliefs, DiscoveryPlan, Documentation, FrontierExplorer, Rule, Use};
-pub use plan::{DemonstratedCall, Demonstration, ExplorationPlan, Findings, QUIET_EPISODES};
+pub use plan::{DemonstratedCall, Demonstration, ExplorationPlan, Findings, PLAY_RULES, QUIET_EPISODES};
 pub use play::StateExplorer;
 pub use recipe::{PlannedItem, RecipePlan};
 pub use ui::{ElementId, Field, FieldValue, Group, LeftOut, UiElement, UiState, UiStateError};

@@ -24,11 +24,20 @@ pub struct ExplorationPlan {
     /// `None`: it goes on, as it did where a log was recorded without this bound.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quiet: Option<usize>,
-    /// Whether play sees which entry of an object a text of the state names, as a mission names what to go to. False where a log was
-    /// recorded before there were such features.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub mentions: bool,
+    /// The version of the rules by which play looks for programs, for logs that were recorded by earlier ones. From 1 on, it sees which
+    /// entry of an object a text of the state names, as a mission names what to go to; a policy that is stuck does something at
+    /// random; and a program is run in more worlds before it is taken for good.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub play_rules: u32,
 }
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_zero(number: &u32) -> bool {
+    *number == 0
+}
+
+/// What new plans have for [`ExplorationPlan::play_rules`].
+pub const PLAY_RULES: u32 = 1;
 
 /// The bound that new plans have for [`ExplorationPlan::quiet`].
 pub const QUIET_EPISODES: usize = 32;

@@ -103,7 +103,7 @@ fn effects() -> Vec<Effect> {
                 successes: 2,
                 known_skills: vec!["drink".into()],
                 quiet: None,
-                mentions: false,
+                play_rules: 0,
             },
         },
         Effect::Discover {

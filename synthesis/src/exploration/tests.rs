@@ -115,7 +115,7 @@ fn plan(episodes: u64) -> ExplorationPlan {
         successes: 4,
         known_skills: vec![],
         quiet: None,
-        mentions: false,
+        play_rules: 0,
     }
 }
 

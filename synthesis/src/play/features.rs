@@ -331,6 +331,14 @@ impl Paths {
         (!named.is_empty()).then(general)
     }
 
+    /// Names of the fields that change with every call or repeat the rewards.
+    pub(crate) fn accounts(&self) -> Vec<String> {
+        let account =
+            |(path, habit): (&Path, &Habit)| habit.is_account().then(|| path.names.last().cloned())?;
+        let names: BTreeSet<String> = self.known.iter().zip(&self.habits).filter_map(account).collect();
+        names.into_iter().collect()
+    }
+
     /// The texts in a state, those in lists included.
     pub(crate) fn texts(&self, features: &Features) -> Vec<String> {
         let text = |(path, value): (usize, &Scalar)| match (&self.known[path].holds, value) {

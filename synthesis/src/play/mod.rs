@@ -41,6 +41,8 @@ const SURVEYED: usize = 4;
 const SOLVED: usize = 6;
 /// Episodes that a program loses before it is given up.
 const LOST: usize = 2;
+/// Episodes in which a program is confirmed, for each that must succeed: many programs are tried, and one of them may be lucky.
+const CONFIRMED: usize = 4;
 /// Calls of a program without questions, at most.
 const LONGEST: usize = 60;
 /// States that a question about what a text names must tell from others, so that chance decides little.
@@ -107,7 +109,7 @@ impl StateExplorer<'_> {
     fn game<'a, W: PracticeWorld>(&'a self, worlds: &'a mut [W]) -> Option<Game<'a, W>> {
         let (world, &first) = (worlds.first_mut()?, self.plan.seeds.first()?);
         let mut experience = Experience::default();
-        experience.paths.mentions = self.plan.mentions;
+        experience.paths.mentions = self.plan.play_rules >= 1;
         Some(Game {
             explorer: self,
             world,
@@ -345,10 +347,10 @@ impl<W: PracticeWorld> Game<'_, W> {
 
     fn writer(&self) -> Programmer<'_> {
         let StateExplorer { environment, task, plan, .. } = self.explorer;
-        Programmer { environment, task, rounds: plan.steps }
+        Programmer { environment, task, rounds: plan.steps, chance: plan.play_rules >= 1 }
     }
 
-    /// Runs a program in twice as many other episodes as must succeed. Returns whether it reached the goal in all but one.
+    /// Runs a program in some times as many other episodes as must succeed. Returns whether it reached the goal in all but one.
     async fn confirm(&mut self, source: String) -> Result<bool, ExplorationError<W::Error>> {
         if !self.known.insert(source.clone()) {
             return Ok(false);
@@ -357,7 +359,7 @@ impl<W: PracticeWorld> Game<'_, W> {
         let Ok(program) = explorer.sandbox.compile_program(&explorer.task.name, &source).await else {
             return Ok(false);
         };
-        let runs = 2 * explorer.plan.successes;
+        let runs = if explorer.plan.play_rules >= 1 { CONFIRMED } else { 2 } * explorer.plan.successes;
         let (mut won, mut lost) = (0, 0);
         while won + lost < runs && lost < LOST && self.left > 0 {
             let Some(seed) = self.seeds.next() else { break };

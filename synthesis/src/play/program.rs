@@ -25,6 +25,8 @@ pub(super) struct Programmer<'a> {
     pub(super) task: &'a TaskSpec,
     /// Rounds of a policy.
     pub(super) rounds: u32,
+    /// Whether a policy that is stuck does something at random, and not the next thing.
+    pub(super) chance: bool,
 }
 
 impl Programmer<'_> {
@@ -46,7 +48,7 @@ impl Programmer<'_> {
         let acts: BTreeSet<usize> = experience.lessons().into_iter().flat_map(|lesson| lesson.best).collect();
         let acts = self.acts(experience, acts.into_iter());
         let body = tree.javascript(&experience.paths, 2, &|call| self.call(experience.call(call)));
-        Some(self.policy(&acts, &unless_stuck(&body)))
+        Some(self.policy(&acts, &self.unless_stuck(experience, &body)))
     }
 
     /// A loop that looks up the call for each state that was met; the tree decides where it was not.
@@ -88,14 +90,48 @@ impl Programmer<'_> {
             body.push_str(&tree.javascript(&experience.paths, 3, &|call| self.call(experience.call(call))));
         }
         body.push_str(&indented("    }"));
-        Some(self.policy(&known, &unless_stuck(&body)))
+        Some(self.policy(&known, &self.unless_stuck(experience, &body)))
     }
 
     /// The declaration of a list of functions, each of which makes one of the calls.
     fn acts(&self, experience: &Experience, calls: impl Iterator<Item = usize>) -> String {
         let acts = calls.map(|call| format!("() => {{ {} }}", self.call(experience.call(call))));
         let acts: Vec<String> = acts.collect();
-        indented(&format!("const acts = [{}];", acts.join(", "))) + &indented("const visits = {};")
+        let mut text = indented(&format!("const acts = [{}];", acts.join(", ")));
+        text.push_str(&indented("const visits = {};"));
+        if self.chance {
+            text.push_str(&indented("let luck = 1;"));
+        }
+        text
+    }
+
+    /// The body of a loop that does something else where the same state has come back again and again: what was learned of other
+    /// states is wrong there.
+    fn unless_stuck(&self, experience: &Experience, body: &str) -> String {
+        let mut text = String::new();
+        if self.chance {
+            // Clocks and sums of rewards are left out, which tell every state from every other.
+            let accounts = Value::from(experience.paths.accounts());
+            text.push_str(&indented(&format!("  const accounts = {accounts};")));
+            text.push_str(&indented(
+                "  const here = JSON.stringify(observe(), (name, value) => accounts.includes(name) ? undefined : value);",
+            ));
+            text.push_str(&indented("  visits[here] = (visits[here] || 0) + 1;"));
+            // Where little is seen, the same is seen again without going around in a circle, so only every other call is left to chance.
+            // The least generator of Park and Miller (CACM 31, 1988).
+            text.push_str(&indented("  luck = luck * 16807 % 2147483647;"));
+            text.push_str(&indented(&format!("  if (visits[here] > {PATIENCE} && luck % 2 === 0) {{")));
+            text.push_str(&indented("    acts[Math.floor(luck / 2) % acts.length]();"));
+        } else {
+            text.push_str(&indented("  const here = JSON.stringify(observe());"));
+            text.push_str(&indented("  visits[here] = (visits[here] || 0) + 1;"));
+            text.push_str(&indented(&format!("  if (visits[here] > {PATIENCE}) {{")));
+            text.push_str(&indented("    acts[(i + visits[here]) % acts.length]();"));
+        }
+        text.push_str(&indented("  } else {"));
+        text.push_str(body);
+        text.push_str(&indented("  }"));
+        text
     }
 
     /// A loop that makes the call with the highest score.
@@ -145,19 +181,6 @@ impl Programmer<'_> {
         let args: Vec<String> = args.into_iter().map(|(_, value)| value).collect();
         format!("{}({});", call.name, args.join(", "))
     }
-}
-
-/// The body of a loop that does something else where the same state has come back again and again: what was learned of other
-/// states is wrong there.
-fn unless_stuck(body: &str) -> String {
-    let mut text = indented("  const here = JSON.stringify(observe());");
-    text.push_str(&indented("  visits[here] = (visits[here] || 0) + 1;"));
-    text.push_str(&indented(&format!("  if (visits[here] > {PATIENCE}) {{")));
-    text.push_str(&indented("    acts[(i + visits[here]) % acts.length]();"));
-    text.push_str(&indented("  } else {"));
-    text.push_str(body);
-    text.push_str(&indented("  }"));
-    text
 }
 
 fn names(path: &JsonPointer) -> String {

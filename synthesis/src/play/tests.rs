@@ -1,9 +1,9 @@
 //! Worlds that are played in.
 
 use super::*;
-use crate::QUIET_EPISODES;
 use crate::fixtures::{SANDBOX, desk, task};
 use crate::world::{CallResult, RunResult};
+use crate::{PLAY_RULES, QUIET_EPISODES};
 use async_trait::async_trait;
 use serde_json::json;
 use sojourn_sandbox::{Binding, Host, HostError, Invocation, Limits, Program};
@@ -94,7 +94,7 @@ async fn a_way_that_no_short_random_walk_finds_is_found_from_known_places() {
         successes: 3,
         known_skills: vec![],
         quiet: None,
-        mentions: false,
+        play_rules: 0,
     };
     let task = task();
     let explorer =
@@ -168,7 +168,7 @@ async fn a_program_chooses_what_the_tree_and_the_weights_that_it_was_made_of_cho
     let mut random = Random::new(7);
     let environment = desk();
     let task = task();
-    let writer = Programmer { environment: &environment, task: &task, rounds: 1 };
+    let writer = Programmer { environment: &environment, task: &task, rounds: 1, chance: true };
     for _ in 0..40 {
         let mut experience = Experience::default();
         let calls: Vec<usize> = ["a", "b", "c"]
@@ -241,7 +241,7 @@ async fn a_world_in_which_nothing_is_left_to_try_is_not_played_to_the_last_episo
         successes: 3,
         known_skills: vec![],
         quiet: Some(QUIET_EPISODES),
-        mentions: false,
+        play_rules: 0,
     };
     let task = task();
     let explorer =
@@ -375,7 +375,7 @@ async fn one_program_serves_whatever_an_order_names() {
         successes: 5,
         known_skills: vec![],
         quiet: None,
-        mentions: true,
+        play_rules: PLAY_RULES,
     };
     let task = task();
     let play = async |plan: &ExplorationPlan| {
@@ -393,7 +393,7 @@ async fn one_program_serves_whatever_an_order_names() {
         done += usize::from(run.after["done"] == 1);
     }
     assert!(done >= 95, "{done} of 100 orders, by\n{program}");
-    let without = play(&ExplorationPlan { mentions: false, ..plan }).await;
+    let without = play(&ExplorationPlan { play_rules: 0, ..plan }).await;
     assert!(without.iter().all(|program| !program.contains("mentioned(")), "as older logs played");
 }
 

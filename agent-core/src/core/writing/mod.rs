@@ -10,7 +10,7 @@ use super::acting::AfterReflection;
 use super::{Core, Phase, prompts, seeds};
 use crate::ExplorationConfig;
 use crate::model::{Demonstration, Effect, ExplorationPlan, Milestone, Purpose};
-use sojourn_synthesis::QUIET_EPISODES;
+use sojourn_synthesis::{PLAY_RULES, QUIET_EPISODES};
 use std::collections::BTreeSet;
 
 /// Other episodes of a task whose first observations are shown, in a world with a question.
@@ -99,7 +99,7 @@ impl Core {
                     successes: limits.successes,
                     known_skills: skills.clone(),
                     quiet: (self.config.rules >= 4).then_some(QUIET_EPISODES),
-                    mentions: self.config.rules >= 7,
+                    play_rules: if self.config.rules >= 7 { PLAY_RULES } else { 0 },
                 };
                 draft.author = Author::Exploration { skills };
                 self.phase = Phase::Exploring(draft);

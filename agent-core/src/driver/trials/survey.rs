@@ -75,7 +75,7 @@ pub async fn survey(
         successes: 0,
         known_skills: Vec::new(),
         quiet: None,
-        mentions: false,
+        play_rules: 0,
     };
     let begun = Instant::now();
     let enough = |calls: usize| calls >= plan.calls || begun.elapsed() >= plan.time;
