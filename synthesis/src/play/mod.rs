@@ -320,12 +320,12 @@ impl<W: PracticeWorld> Game<'_, W> {
         // What holds of whatever a text names comes first: it needs the fewest worlds.
         if let Some(asked) = self.experience.paths.general() {
             for least in [FEW, 1] {
-                let tree = Tree::of(&lessons, &self.experience.paths, &asked, least);
+                let tree = Tree::of(&lessons, &asked, least);
                 sources.extend(tree.and_then(|tree| writer.tree(&self.experience, &tree)));
             }
         }
         let asked: Vec<usize> = self.experience.paths.telling().collect();
-        if let Some(tree) = Tree::of(&lessons, &self.experience.paths, &asked, 1) {
+        if let Some(tree) = Tree::of(&lessons, &asked, 1) {
             sources.extend(writer.tree(&self.experience, &tree));
             // Where the tree says of every state what was learned of it, a table says no more.
             if !self

@@ -180,8 +180,7 @@ async fn a_program_chooses_what_the_tree_and_the_weights_that_it_was_made_of_cho
             .iter()
             .map(|features| experience::Lesson { features, best: [random.below(3)].into(), visits: 1 })
             .collect();
-        let tree = Tree::of(&lessons, &experience.paths, &experience.paths.telling().collect::<Vec<_>>(), 1)
-            .unwrap();
+        let tree = Tree::of(&lessons, &experience.paths.telling().collect::<Vec<_>>(), 1).unwrap();
         let from_tree = writer.tree(&experience, &tree).unwrap();
         let seen: Vec<&Features> = features.iter().collect();
         let weights = Search::new(&seen, &experience.paths, calls.len(), &mut random)

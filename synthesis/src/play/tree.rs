@@ -62,15 +62,15 @@ pub(super) enum Tree {
 impl Tree {
     /// The tree for these lessons that asks about the paths `asked`, and no question that fewer than `least` of them answer in one of both ways;
     /// `None` without lessons.
-    pub(super) fn of(lessons: &[Lesson<'_>], paths: &Paths, asked: &[usize], least: usize) -> Option<Self> {
+    pub(super) fn of(lessons: &[Lesson<'_>], asked: &[usize], least: usize) -> Option<Self> {
         // The states that were met most matter most.
         let mut kept: Vec<&Lesson<'_>> = lessons.iter().filter(|lesson| !lesson.best.is_empty()).collect();
         kept.sort_by_key(|lesson| std::cmp::Reverse(lesson.visits));
         kept.truncate(LESSONS);
-        if kept.is_empty() { None } else { Some(Self::grow(&kept, paths, (asked, least), 0)) }
+        if kept.is_empty() { None } else { Some(Self::grow(&kept, (asked, least), 0)) }
     }
 
-    fn grow(lessons: &[&Lesson<'_>], paths: &Paths, limits: (&[usize], usize), depth: usize) -> Self {
+    fn grow(lessons: &[&Lesson<'_>], limits: (&[usize], usize), depth: usize) -> Self {
         let (asked, least) = limits;
         let (call, good) = most_often_good(lessons);
         if good == lessons.len() || depth >= DEEPEST {
@@ -95,7 +95,7 @@ impl Tree {
             Some((_, question)) => {
                 let (yes, no): (Vec<&Lesson<'_>>, Vec<&Lesson<'_>>) =
                     lessons.iter().copied().partition(|lesson| question.is_so(lesson.features));
-                let grow = |lessons: &[&Lesson<'_>]| Box::new(Self::grow(lessons, paths, limits, depth + 1));
+                let grow = |lessons: &[&Lesson<'_>]| Box::new(Self::grow(lessons, limits, depth + 1));
                 Self::Ask(question, grow(&yes), grow(&no))
             }
         }
