@@ -75,8 +75,10 @@ def learn(options, world, seed):
 
 
 def summary(result):
-    """Share of episodes in which the goal was reached, and steps and return of an episode."""
-    return {"success": result["reached_percent"]["mean"] / 100, "steps": result["steps"]["mean"], "return": result["return"]["mean"]}
+    """Share of episodes in which the world's own goal was reached, and steps and return of an episode. Tasks that the agent made up
+    for itself do not count."""
+    goal = next((task for task in result["tasks"] if task["task"] == "succeed"), result["tasks"][0])
+    return {"success": goal["reached_percent"] / 100, "steps": result["steps"]["mean"], "return": result["return"]["mean"]}
 
 
 def main():

@@ -143,6 +143,8 @@ export class Ended {
     }
     const { death } = this;
     this.drawn += 1;
+    // A busy machine takes seconds to read what came before a death.
+    if (!this.body.childElementCount) fill(this.body, h("p", { class: "note", role: "status" }, "Reading what came before it…"));
     const mine = this.drawn;
     const [frame, fall] = await Promise.all([this.frameOf(death), this.source.decline(death)]);
     const world = await this.worldBefore(death, frame?.episode);
