@@ -55,23 +55,34 @@ pub async fn serve(args: Serve) -> Result<ExitCode> {
 
 /// The worker's arguments.
 fn command_line(args: &Serve, address: SocketAddr) -> Vec<String> {
+    // Every field by its name, so that no option is left out.
+    let Serve {
+        model,
+        http: _,
+        token_env,
+        context_tokens,
+        answers,
+        host_cache_mib,
+        draft_model,
+        mmproj,
+        embedding_model,
+        threads,
+        worker: _,
+    } = args;
     let mut line = vec!["models".to_owned(), "serve".to_owned()];
-    line.extend(args.model.clone());
-    let mut set = |name: &str, value: String| line.extend([name.to_owned(), value]);
-    set("--http", address.to_string());
-    set("--token-env", args.token_env.clone());
-    set("--context-tokens", args.context_tokens.to_string());
-    set("--answers", args.answers.to_string());
-    set("--host-cache-mib", args.host_cache_mib.to_string());
-    if let Some(draft) = &args.draft_model {
-        set("--draft-model", draft.clone());
-    }
-    if let Some(embedding) = &args.embedding_model {
-        set("--embedding-model", embedding.clone());
-    }
-    if let Some(threads) = args.threads {
-        set("--threads", threads.to_string());
-    }
+    line.extend(model.clone());
+    let mut set = |name: &str, value: Option<String>| {
+        line.extend(value.into_iter().flat_map(|value| [name.to_owned(), value]));
+    };
+    set("--http", Some(address.to_string()));
+    set("--token-env", Some(token_env.clone()));
+    set("--context-tokens", Some(context_tokens.to_string()));
+    set("--answers", Some(answers.to_string()));
+    set("--host-cache-mib", Some(host_cache_mib.to_string()));
+    set("--draft-model", draft_model.clone());
+    set("--mmproj", mmproj.clone());
+    set("--embedding-model", embedding_model.clone());
+    set("--threads", threads.map(|threads| threads.to_string()));
     line
 }
 

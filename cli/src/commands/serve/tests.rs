@@ -1,5 +1,7 @@
-use super::{Served, router};
+use super::{Served, command_line, router};
+use crate::args::Serve;
 use async_trait::async_trait;
+use clap::{Args as _, FromArgMatches as _};
 use futures_util::StreamExt as _;
 use serde_json::{Value, json};
 use sojourn_controller::openai::{Dialect, OpenAiOptions};
@@ -308,4 +310,19 @@ async fn a_client_that_goes_away_cancels_its_request() {
         asking.abort();
         reaches(0).await;
     }
+}
+
+#[test]
+fn the_worker_gets_every_option() {
+    let read = |words: &[String]| {
+        let matches = Serve::augment_args(clap::Command::new("serve")).get_matches_from(words);
+        Serve::from_arg_matches(&matches).unwrap()
+    };
+    let words = "serve qwen --http 127.0.0.1:9000 --token-env KEY --context-tokens 7 --answers 3 --host-cache-mib 5 \
+                 --draft-model small --mmproj eyes.gguf --embedding-model none --threads 2";
+    let words: Vec<String> = words.split_whitespace().map(str::to_owned).collect();
+    let asked = read(&words);
+    let line = command_line(&asked, asked.http);
+    assert_eq!(line[..2], ["models", "serve"]);
+    assert_eq!(format!("{:?}", read(&line[1..])), format!("{asked:?}"));
 }
