@@ -133,7 +133,7 @@ mod tests {
             mentioned(entries.as_object().unwrap(), &words(text)).map(str::to_owned)
         };
         let things =
-            || json!({"red_key": null, "yellow_ball": {"dx": 1}, "yellow_key": null, "wall": {"dx": 0}});
+            || json!({"red_key": null, "yellow_ball": {"away": 1}, "yellow_key": null, "wall": {"away": 0}});
         assert_eq!(
             named("Go to the YELLOW key", things()).as_deref(),
             Some("yellow_key"),
@@ -151,7 +151,7 @@ mod tests {
     #[test]
     fn what_is_named_has_features_of_its_own() {
         let state = json!({"task": "go to the yellow key", "front": "yellow_key",
-            "near": {"red_key": {"dx": 4}, "yellow_key": {"dx": 1}}});
+            "near": {"red_key": {"away": 4}, "yellow_key": {"away": 1}}});
         let read: Vec<_> = read(&state);
         let values: Vec<(Vec<String>, bool, Scalar)> = read
             .into_iter()
@@ -161,7 +161,7 @@ mod tests {
         assert_eq!(
             values,
             [
-                (path(&["near", "dx"]), false, Scalar::Number(1.0)),
+                (path(&["near", "away"]), false, Scalar::Number(1.0)),
                 (path(&["front"]), true, Scalar::Bool(true))
             ]
         );
