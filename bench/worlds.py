@@ -4,14 +4,13 @@
     python3 bench/worlds.py [--minutes 5] [--seeds 3] [--model] [--only NAME] [--without play] [--json]
                             [--program target/debug/sojourn]
 
-For each world and learning seed the script makes an empty home, lets an agent live in the world for at most so many minutes, and then
+For each world and learning seed the script makes an empty home, lets an agent live in the world for at most `--minutes`, and then
 measures the skills that it has learned in 20 episodes that learning never sees, without a model. Needs `sojourn environments install
 gym minigrid`.
 """
 
 import argparse
 import json
-import os
 import pathlib
 import statistics
 import subprocess
@@ -35,7 +34,7 @@ WORLDS = {
     "text adventure": ROOT / "examples/worlds/cellar.py",
 }
 # What is taken away, and the settings that do it.
-WITHOUT = {"play": ["run.explore.episodes=0"], "skills": ["run.library=false"]}
+WITHOUT = {"play": ["run.explore.episodes=0"]}
 
 
 def agent_of(world, directory):
@@ -62,16 +61,15 @@ def learn(options, world, seed):
         ran = subprocess.run([*sojourn, "run", agent, "--time", f"{round(options.minutes * 60)}s", "--unsupervised", *arguments],
                              capture_output=True, text=True)
         seconds = time.monotonic() - begun
-        skills = subprocess.run([*sojourn, "skills", "list", "--json"], capture_output=True, text=True)
-        measured = subprocess.run([*sojourn, "bench", agent, "--no-deliberation", "--episodes", str(options.episodes),
-                                   *(["--set", "run.library=false"] if "skills" in options.without else []), "--json"],
+        if ran.returncode != 0:
+            return {"seed": seed, "error": ran.stderr[-600:], "seconds": round(seconds, 1)}
+        measured = subprocess.run([*sojourn, "bench", agent, "--no-deliberation", "--episodes", str(options.episodes), "--json"],
                                   capture_output=True, text=True)
         if measured.returncode != 0 and "no skill was learned" in measured.stderr:
-            return {"seed": seed, "seconds": round(seconds, 1), "skills": 0, "success": 0.0}
+            return {"seed": seed, "seconds": round(seconds, 1), "success": 0.0}
         if measured.returncode != 0:
-            return {"seed": seed, "error": (ran.stderr + measured.stderr)[-600:], "seconds": seconds}
-        result = json.loads(measured.stdout)
-        return {"seed": seed, "seconds": round(seconds, 1), "skills": len(json.loads(skills.stdout)), **summary(result)}
+            return {"seed": seed, "error": measured.stderr[-600:], "seconds": round(seconds, 1)}
+        return {"seed": seed, "seconds": round(seconds, 1), **summary(json.loads(measured.stdout))}
 
 
 def summary(result):

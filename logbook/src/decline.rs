@@ -12,13 +12,13 @@ use std::collections::{BTreeMap, VecDeque};
 const MOST_STEPS: usize = 80;
 /// The most numbers of a state that are looked at.
 const MOST_NUMBERS: usize = 400;
-/// The most numbers that are told.
+/// The most numbers that are listed.
 const MOST_TOLD: usize = 4;
 
 /// The numbers of the world's state that fell before a record.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Decline {
-    /// The record up to which they are told.
+    /// The last record that counts.
     pub until: u64,
     /// The records after which the numbers stand below: the latest steps of the episode, and what was observed between them.
     pub steps: Vec<u64>,

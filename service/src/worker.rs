@@ -259,7 +259,7 @@ impl Worker {
         now_ms: i64,
     ) -> Result<(), Error> {
         let run = &claimed.submission.run;
-        // Whoever claims the run next on this machine makes the copy anew.
+        // Whoever claims the run next on this machine writes the copy again.
         if let Ok(copies) = self.copies(run).await {
             let _ = std::fs::remove_dir_all(copies);
         }

@@ -2,9 +2,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
-use super::whims::{Whim, answer, core, core_in, drive_in, report, spec, trials};
+use super::whims::{Whim, answer, core, core_in, drive_in, explored, report, spec, trials};
 use serde_json::json;
-use sojourn_core::{Core, Effect, Event, FinishReason, Milestone, RunConfig};
+use sojourn_core::{Core, Effect, Event, ExplorationConfig, FinishReason, Milestone, RunConfig};
 use sojourn_tools::Observation;
 
 /// Lives by good luck, except that no candidate for `unlearnable` passes. At most 400 events.
@@ -26,6 +26,7 @@ fn live_in(mut core: Core, unlearnable: &str) -> Vec<Effect> {
             Effect::AskController { request, .. } => {
                 answer(request, &Whim { choice: number, ..whim.clone() })
             }
+            Effect::Explore { plan } => explored(plan, &whim),
             Effect::TryCandidates { plan } => {
                 trials(plan, &Whim { lucky: plan.task != unlearnable, ..whim.clone() })
             }
@@ -129,4 +130,23 @@ fn a_world_of_others_that_nobody_explores_is_not_left_unused() {
     };
     assert_eq!(acts(1), 0, "logs of earlier rules");
     assert!(acts(2) > 0, "no action was chosen where no skill could be learned");
+}
+
+#[test]
+fn play_that_found_ways_and_no_program_has_twice_as_many_episodes_the_next_time() {
+    let episodes = |rules| -> Vec<usize> {
+        let mut spec = spec();
+        spec.play = true;
+        spec.recipes.clear();
+        let mut config = RunConfig { rules, ..config(&["collect_drink", "collect_wood"]) };
+        config.explore = Some(ExplorationConfig { episodes: 10, ..ExplorationConfig::default() });
+        config.actor.rounds = 0;
+        let explored = |effect: &Effect| match effect {
+            Effect::Explore { plan } if plan.task == "collect_drink" => Some(plan.seeds.len()),
+            _ => None,
+        };
+        live_in(core_in(spec, config), "collect_drink").iter().filter_map(explored).take(5).collect()
+    };
+    assert_eq!(episodes(7), [10, 20, 40, 80, 80]);
+    assert_eq!(episodes(6), [10; 5], "logs of earlier rules");
 }

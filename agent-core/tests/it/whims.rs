@@ -61,7 +61,7 @@ pub(super) fn pages() -> EnvironmentSpec {
 }
 
 /// The result of an exploration: sometimes demonstrations and a program.
-fn explored(plan: &ExplorationPlan, whim: &Whim) -> Event {
+pub(super) fn explored(plan: &ExplorationPlan, whim: &Whim) -> Event {
     let target = if whim.choice.is_multiple_of(2) { "tree" } else { "cow" };
     let step = DemonstratedCall {
         state: UiState { goal: format!("Walk to the {target} now"), ..UiState::default() },

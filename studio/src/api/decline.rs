@@ -75,7 +75,7 @@ fn fork_before(outline: &Outline, first: u64, until: u64) -> Option<ForkPlace> {
     let asked = last(RecordKind::AskController, until + 1).map(|asked| {
         let is = |back: u64, kind| asked > back && outline.kind(asked - back) == Some(kind);
         if is(1, RecordKind::Recalled) && is(2, RecordKind::Recall) {
-            // What was recalled for it is recalled anew.
+            // What was recalled for it is recalled again.
             asked - 2
         } else {
             // The request itself was settled by the record before it: the one before that leaves this one open.

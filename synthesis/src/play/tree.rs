@@ -60,8 +60,8 @@ pub(super) enum Tree {
 }
 
 impl Tree {
-    /// The tree for these lessons that asks about the paths `asked`, and no question that fewer than `least` of them answer in one of both ways;
-    /// `None` without lessons.
+    /// The tree for these lessons. It asks about the paths `asked`, and only what at least `least` lessons answer with yes and as many
+    /// with no. `None` without lessons.
     pub(super) fn of(lessons: &[Lesson<'_>], asked: &[usize], least: usize) -> Option<Self> {
         // The states that were met most matter most.
         let mut kept: Vec<&Lesson<'_>> = lessons.iter().filter(|lesson| !lesson.best.is_empty()).collect();

@@ -94,23 +94,18 @@ pub async fn forget(
     }
     cleared?;
     let kept: BTreeSet<&str> = forgotten.iter().flat_map(|it| &it.kept).map(String::as_str).collect();
-    if !kept.is_empty() {
-        let places = kept.into_iter().collect::<Vec<_>>().join(", ");
-        return Err(Failure::new(Kind::Failure, format!("the text is still in {places}"))
-            .hint(
-                "what cannot lose a text without being lost itself is left to you: remove the schedule, the memory or the run \
-                 (`sojourn log gc`), then forget again",
-            )
-            .into());
-    }
-    let residue: Vec<String> =
-        forgotten.iter().flat_map(|it| &it.residue).map(|path| path.display().to_string()).collect();
-    if residue.is_empty() {
+    let files = forgotten.iter().flat_map(|it| &it.residue).map(|path| path.display().to_string());
+    let places: Vec<String> = kept.iter().map(|place| (*place).to_owned()).chain(files).collect();
+    if places.is_empty() {
         return Ok(());
     }
-    Err(Failure::new(Kind::Failure, format!("the text is still in {}", residue.join(", ")))
-        .hint("another process may be reading the database: stop it and run any `sojourn memory` command")
-        .into())
+    let hint = if kept.is_empty() {
+        "another process may be reading the database: stop it and run any `sojourn memory` command"
+    } else {
+        "what cannot lose a text without being lost itself is left to you: remove the schedule, the memory or the run \
+         (`sojourn log gc`), then forget again"
+    };
+    Err(Failure::new(Kind::Failure, format!("the text is still in {}", places.join(", "))).hint(hint).into())
 }
 
 /// Embeds memories without a vector, and rebuilds the index.
