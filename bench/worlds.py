@@ -104,7 +104,7 @@ def main():
         return
     print("| world | success in fresh episodes, each learning seed | steps | return | learning, s |\n|---|---|---|---|---|")
     for name, runs in rows.items():
-        column = lambda key, form: ", ".join(form.format(run[key]) if key in run else "error" for run in runs)
+        column = lambda key, form: ", ".join(form.format(run[key]) if key in run else "error" if "error" in run else "–" for run in runs)
         print(f"| {name} | {column('success', '{:.0%}')} | {column('steps', '{:.0f}')} | {column('return', '{:.2f}')} "
               f"| {column('seconds', '{:.0f}')} |")
 
