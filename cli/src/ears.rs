@@ -30,6 +30,8 @@ mod with_perception {
 
     /// Time limit of a call where the agent file gives none.
     const WITHIN: Duration = Duration::from_mins(10);
+    /// Limit on the loaded networks where the agent file gives none, in MiB.
+    const NETWORKS_MIB: u64 = 1024;
     /// The network that finds speech, which every model that writes down needs.
     const VOICE: &str = "silero-vad";
 
@@ -40,7 +42,8 @@ mod with_perception {
     pub fn source(name: &str, settings: &HearSettings) -> Result<Arc<dyn ToolSource>> {
         let files = files(settings.model.as_deref(), true).with_context(|| format!("tools.{name}"))?;
         let within = settings.timeout_ms.map_or(WITHIN, Duration::from_millis);
-        Ok(Arc::new(hear(name, Hearing { files, within })))
+        let memory_mib = settings.memory_mib.unwrap_or(NETWORKS_MIB);
+        Ok(Arc::new(hear(name, Hearing { files, memory_mib, within })))
     }
 
     /// The files of a model that writes speech down, a name or a folder, by default those of the default one. Without `writes`

@@ -66,6 +66,8 @@ mod with_perception {
 
     /// Time limit of a call where the agent file gives none.
     const WITHIN: Duration = Duration::from_mins(2);
+    /// Limit on the loaded networks where the agent file gives none, in MiB.
+    const NETWORKS_MIB: u64 = 1024;
 
     /// Makes pictures fit for a model.
     #[derive(Debug)]
@@ -117,7 +119,8 @@ mod with_perception {
         let describer = settings.describer.as_ref().map(describer).transpose()?;
         let folder = |folder: &Option<String>| folder.as_ref().map(PathBuf::from);
         let (dual, matcher) = (folder(&settings.dual), folder(&settings.matcher));
-        Ok(Eyes { files, encoder, dual, matcher, images: None, describer, within })
+        let memory_mib = settings.memory_mib.unwrap_or(NETWORKS_MIB);
+        Ok(Eyes { files, encoder, dual, matcher, images: None, describer, memory_mib, within })
     }
 
     /// Length limit of an answer about a picture, in tokens.

@@ -1,15 +1,16 @@
 //! Loading the skills of a library.
 
 use super::DriveError;
-use super::executor::LoadedSkill;
+use super::executor::{LoadedSkill, ToolReach};
 use sojourn_sandbox::{Program, Sandbox};
-use sojourn_skills::{Entry, LibraryState, SkillId};
+use sojourn_skills::{Entry, LibraryState, Origin, SkillId};
 use std::collections::BTreeMap;
 
-/// The active skills of `library`, ready to run; `programs` caches what was loaded before.
+/// The active skills of `library`, ready to run under the `rules` of a run; `programs` caches what was loaded before.
 pub(super) fn load_skills(
     sandbox: &Sandbox,
     library: &LibraryState,
+    rules: u32,
     programs: &mut BTreeMap<SkillId, Program>,
 ) -> Result<BTreeMap<String, LoadedSkill>, DriveError> {
     let mut skills = BTreeMap::new();
@@ -22,11 +23,21 @@ pub(super) fn load_skills(
             goal: manifest.postcondition.clone(),
             program,
             grants: manifest.calls.iter().cloned().collect(),
+            tools: tool_reach(&manifest.origin, rules),
             untrusted: manifest.is_untrusted(),
         };
         skills.insert(name.to_owned(), skill);
     }
     Ok(skills)
+}
+
+/// Which tools of the agent file a skill gets.
+pub(super) fn tool_reach(origin: &Origin, rules: u32) -> ToolReach {
+    match origin {
+        _ if rules < 8 => ToolReach::Granted,
+        Origin::Imported => ToolReach::Nothing,
+        _ => ToolReach::Reading,
+    }
 }
 
 /// The program of one version, loaded once.
@@ -44,4 +55,25 @@ pub(super) fn load_program(
         .map_err(|error| DriveError::Sandbox(format!("`{}`: {error}", manifest.name)))?;
     programs.insert(manifest.id.clone(), program.clone());
     Ok(program)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sojourn_tools::{Effects, ToolSpec};
+
+    #[test]
+    fn which_tools_of_an_agent_file_a_skill_gets() {
+        let own = Origin::Recipe { run: "r".to_owned() };
+        let tool = |name: &str, effects| ToolSpec { effects, ..ToolSpec::new(name, "") };
+        let tools = [tool("notes_read", Effects::default()), tool("notes_write", Effects::WORST)];
+        for (origin, rules, expected) in [
+            (&Origin::Imported, 8, [false, false]),
+            (&own, 8, [true, false]),
+            (&Origin::Imported, 7, [true, true]),
+        ] {
+            let reach = tool_reach(origin, rules);
+            assert_eq!([reach.has(&tools[0]), reach.has(&tools[1])], expected, "{origin:?} {rules}");
+        }
+    }
 }

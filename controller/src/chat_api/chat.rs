@@ -2,6 +2,7 @@ use super::ApiError;
 use super::fields::Fields;
 use super::format::Format;
 use super::messages;
+use super::pictures::Pictures;
 use super::tools::Tools;
 use crate::{Priority, Request, Role, Sampling};
 use serde_json::{Value, json};
@@ -21,6 +22,8 @@ pub struct Limits {
     pub context_tokens: Option<u32>,
     /// Seed of a request that has none.
     pub seed: u64,
+    /// Whether the model can be shown pictures.
+    pub sees: bool,
 }
 
 /// A request of `POST /v1/chat/completions`.
@@ -50,7 +53,8 @@ impl ChatRequest {
             .map_err(|error| ApiError::new(400, None, format!("the body is not JSON: {error}")))?;
         let mut body = Fields::of(body, "")?;
         let model = body.needed_text("model")?;
-        let mut messages = messages::read(&mut body)?;
+        let mut pictures = Pictures::new(limits.sees);
+        let mut messages = messages::read(&mut body, &mut pictures)?;
         let prefill = prefill(&mut body, &mut messages)?;
         let tools = Tools::read(&mut body).await?;
         if let Some(tools) = &tools {
@@ -73,6 +77,7 @@ impl ChatRequest {
         let mut request = Request::new(messages, constraint, new.or(old).unwrap_or(default));
         request.candidates = candidates;
         request.prefill = prefill;
+        request.pictures = pictures.into_bytes();
         request.sampling = sampling(&mut body, limits.seed)?;
         request.stop = stops(&mut body)?;
         let tier = body.text("service_tier")?;

@@ -2,16 +2,18 @@
 
 use super::ApiError;
 use super::fields::Fields;
+use super::pictures::Pictures;
 use super::tools::written;
-use crate::{Message, Role};
+use crate::{Message, Part, Role};
 use serde_json::Value;
 use std::collections::BTreeSet;
 
 /// Limit on the messages of a request.
 const MAX_MESSAGES: usize = 4096;
 
-/// Reads `messages`. What tools returned becomes words of the user, as the chat templates of models with tools have it.
-pub(super) fn read(body: &mut Fields) -> Result<Vec<Message>, ApiError> {
+/// Reads `messages`, and adds what they show to `pictures`. What tools returned becomes words of the user, as the chat templates of
+/// models with tools have it.
+pub(super) fn read(body: &mut Fields, pictures: &mut Pictures) -> Result<Vec<Message>, ApiError> {
     let listed = body.list("messages")?.unwrap_or_default();
     if listed.is_empty() || listed.len() > MAX_MESSAGES {
         return Err(body.invalid("messages", &format!("must have 1 to {MAX_MESSAGES} messages")));
@@ -26,7 +28,11 @@ pub(super) fn read(body: &mut Fields) -> Result<Vec<Message>, ApiError> {
         let is_result = role == "tool";
         match role.as_str() {
             "system" | "developer" => messages.push(Message::system(needed(&mut message)?)),
-            "user" => messages.push(Message::user(needed(&mut message)?)),
+            "user" => {
+                let parts = content(&mut message, |part| pictures.read(part))?;
+                let parts = parts.ok_or_else(|| message.invalid("content", "is missing"))?;
+                messages.push(Message { role: Role::User, parts });
+            }
             "assistant" => messages.push(Message::assistant(answered(&mut message, &mut open_calls)?)),
             "tool" => {
                 let id = message.needed_text("tool_call_id")?;
@@ -65,33 +71,55 @@ pub(super) fn instruct(messages: &mut Vec<Message>, words: &str) {
 }
 
 fn needed(message: &mut Fields) -> Result<String, ApiError> {
-    content(message)?.ok_or_else(|| message.invalid("content", "is missing"))
+    text(message)?.ok_or_else(|| message.invalid("content", "is missing"))
 }
 
-/// The text of a message: a string, or a list of parts.
-fn content(message: &mut Fields) -> Result<Option<String>, ApiError> {
-    let parts = match message.take("content") {
+/// The text of a message that can show no picture.
+fn text(message: &mut Fields) -> Result<Option<String>, ApiError> {
+    let refuse = |part: &mut Fields| {
+        Err(part.invalid("type", "must be `text`: only messages of the user may show pictures"))
+    };
+    let parts = content(message, refuse)?;
+    Ok(parts.map(|parts| parts.into_iter().map(|part| part.text).collect()))
+}
+
+/// The content of a message: a string, or a list of parts. Texts that follow each other become one; `picture` reads a part of type `image_url`.
+fn content(
+    message: &mut Fields,
+    mut picture: impl FnMut(&mut Fields) -> Result<Part, ApiError>,
+) -> Result<Option<Vec<Part>>, ApiError> {
+    let listed = match message.take("content") {
         None => return Ok(None),
-        Some(Value::String(text)) => return Ok(Some(text)),
-        Some(Value::Array(parts)) => parts,
+        Some(Value::String(text)) => return Ok(Some(vec![Part::new(text)])),
+        Some(Value::Array(listed)) => listed,
         Some(_) => return Err(message.invalid("content", "must be a string or a list of parts")),
     };
-    let mut text = String::new();
-    for (index, part) in parts.into_iter().enumerate() {
+    let mut parts: Vec<Part> = Vec::new();
+    for (index, part) in listed.into_iter().enumerate() {
         let mut part = Fields::of(part, &message.place(&format!("content[{index}]")))?;
         let kind = part.needed_text("type")?;
         match kind.as_str() {
-            "text" | "refusal" => text.push_str(&part.needed_text(&kind)?),
-            _ => return Err(part.invalid("type", "must be `text`: the model reads nothing else")),
+            "text" | "refusal" => {
+                let text = part.needed_text(&kind)?;
+                match parts.last_mut() {
+                    Some(last) if last.picture.is_none() => last.text.push_str(&text),
+                    _ => parts.push(Part::new(text)),
+                }
+            }
+            "image_url" => parts.push(picture(&mut part)?),
+            _ => return Err(part.invalid("type", "must be `text` or `image_url`")),
         }
         part.end()?;
     }
-    Ok(Some(text))
+    if parts.is_empty() {
+        parts.push(Part::new(""));
+    }
+    Ok(Some(parts))
 }
 
 /// The text of an earlier answer, with its calls, whose ids are added to `open_calls`.
 fn answered(message: &mut Fields, open_calls: &mut BTreeSet<String>) -> Result<String, ApiError> {
-    let said = content(message)?;
+    let said = text(message)?;
     let refused = message.text("refusal")?;
     let calls = message.list("tool_calls")?.unwrap_or_default();
     if said.is_none() && refused.is_none() && calls.is_empty() {

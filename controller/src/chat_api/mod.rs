@@ -16,6 +16,7 @@ mod error;
 mod fields;
 mod format;
 mod messages;
+mod pictures;
 mod tools;
 
 pub use answer::{ChatAnswer, Head};

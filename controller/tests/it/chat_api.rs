@@ -8,11 +8,15 @@ use sojourn_controller::{
     Usage,
 };
 
-const LIMITS: Limits = Limits { most_answers: 4, context_tokens: Some(16_384), seed: 7 };
+const LIMITS: Limits = Limits { most_answers: 4, context_tokens: Some(16_384), seed: 7, sees: false };
 
 fn read(body: &Value) -> Result<ChatRequest, ApiError> {
+    read_within(body, LIMITS)
+}
+
+fn read_within(body: &Value, limits: Limits) -> Result<ChatRequest, ApiError> {
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    runtime.block_on(ChatRequest::read(body.to_string().as_bytes(), LIMITS))
+    runtime.block_on(ChatRequest::read(body.to_string().as_bytes(), limits))
 }
 
 /// A request for an answer to "hello", with further parameters.
@@ -160,6 +164,47 @@ fn what_cannot_be_carried_out_is_refused_by_name() {
         read(&asked(&json!({"response_format": {"type": "json_schema", "json_schema": {"schema": object}}})))
             .is_ok()
     );
+}
+
+#[test]
+fn pictures_of_the_user_are_shown_where_they_stand() {
+    let seeing = |content: Value, role: &str| {
+        let body = asked(&json!({"messages": [{"role": role, "content": content}]}));
+        read_within(&body, Limits { sees: true, ..LIMITS })
+    };
+    let shown = |url: &str| json!({"type": "image_url", "image_url": {"url": url, "detail": "low"}});
+    let (gif, png) = ("data:image/gif;base64,R0lGODlh", "DATA:IMAGE/PNG; charset=x; Base64,iVBORw==");
+    let text = |text: &str| json!({"type": "text", "text": text});
+    let content =
+        json!([text("Which"), text(" is it?"), shown(gif), shown(png), text("Or this?"), shown(gif)]);
+    let read = seeing(content, "user").unwrap().request;
+    let parts = &read.messages[0].parts;
+    let texts: Vec<&str> = parts.iter().map(|part| part.text.as_str()).collect();
+    assert_eq!(texts, ["Which is it?", "", "", "Or this?", ""]);
+    let blobs: Vec<Option<&str>> =
+        parts.iter().map(|part| part.picture.as_ref().map(|picture| picture.blob.as_str())).collect();
+    assert_eq!(read.pictures.len(), 2, "equal pictures are one");
+    assert_eq!(blobs[1], blobs[4]);
+    assert_eq!(*read.pictures[blobs[1].unwrap()], *b"GIF89a");
+    assert_eq!(*read.pictures[blobs[2].unwrap()], *b"\x89PNG");
+    assert_eq!(parts[2].picture.as_ref().unwrap().mime, "image/png");
+
+    let many: Vec<Value> = (0..17).map(|_| shown(gif)).collect();
+    for (content, role, param) in [
+        (json!([shown("https://example.com/a.png")]), "user", "image_url.url"),
+        (json!([shown("data:text/html;base64,PGI+")]), "user", "image_url.url"),
+        (json!([shown("data:image/png,raw")]), "user", "image_url.url"),
+        (json!([shown("data:image/png;base64,%%%")]), "user", "image_url.url"),
+        (json!([{"type": "image_url", "image_url": gif}]), "user", "image_url"),
+        (json!([{"type": "image_url"}]), "user", "image_url"),
+        (json!([{"type": "input_audio", "input_audio": {}}]), "user", "type"),
+        (json!([shown(gif)]), "system", "type"),
+    ] {
+        let error = seeing(content, role).unwrap_err();
+        assert_eq!(error.param, Some(format!("messages[0].content[0].{param}")), "{error}");
+    }
+    let error = seeing(Value::Array(many), "user").unwrap_err();
+    assert_eq!(error.param.as_deref(), Some("messages[0].content[16].image_url"), "{error}");
 }
 
 #[test]

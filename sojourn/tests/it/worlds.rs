@@ -162,6 +162,40 @@ fn without_gymnasium_it_is_said_how_to_get_it() {
     assert!(said(&output).contains("`sojourn environments install gym PACKAGE…`"), "{}", said(&output));
 }
 
+/// A package that has a source distribution alone, whose build leaves `ran` in its directory.
+const SOURCE_PACKAGE: &str = r#"
+import io, tarfile
+files = {
+    "pyproject.toml": '[build-system]\nrequires = []\nbuild-backend = "build"\nbackend-path = ["."]\n',
+    "build.py": 'open("RAN", "w").write("yes")\n',
+    "PKG-INFO": "Metadata-Version: 2.1\nName: miniwob\nVersion: 1.1.0\n",
+}
+with tarfile.open("miniwob-1.1.0.tar.gz", "w:gz") as archive:
+    for name, text in files.items():
+        entry = tarfile.TarInfo("miniwob-1.1.0/" + name)
+        entry.size = len(text)
+        archive.addfile(entry, io.BytesIO(text.encode()))
+"#;
+
+#[test]
+fn miniwob_is_installed_from_its_wheel_and_nothing_of_a_package_is_run() {
+    let place = tempfile::tempdir().unwrap();
+    let ran = place.path().join("ran");
+    let script = SOURCE_PACKAGE.replace("RAN", ran.to_str().unwrap());
+    let made = std::process::Command::new("python3").args(["-c", &script]).current_dir(place.path()).status();
+    assert!(made.unwrap().success());
+    let mut install = command(place.path(), &["environments", "install", "miniwob"]);
+    install.env("SOJOURN_MINIWOB", place.path().join("pages"));
+    install.env("PIP_NO_INDEX", "1").env("PIP_FIND_LINKS", place.path());
+    let output = install.output().unwrap();
+    assert!(
+        !output.status.success() && said(&output).contains("No matching distribution"),
+        "{}",
+        said(&output)
+    );
+    assert!(!ran.exists(), "code of the package was run");
+}
+
 mod with_network {
     use super::*;
     use std::process::Command;

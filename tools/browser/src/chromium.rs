@@ -4,6 +4,7 @@ use crate::browser_process::BrowserProcess;
 use crate::host_pattern::HostPattern;
 use crate::interceptor::RequestInterceptor;
 use crate::launch::{Launched, launch};
+use crate::memory_limit;
 use crate::network_proxy::{NetworkProxy, ProxyRules};
 use crate::page::Page;
 use crate::{BrowserError, GoneCause, Settings};
@@ -73,6 +74,9 @@ pub struct Chromium {
     window: (u32, u32),
     /// Carries messages between the driver and the browser's pipes.
     bridge: JoinHandle<()>,
+    /// Ends the browser when it takes too much memory, and says so.
+    memory_watch: Option<JoinHandle<()>>,
+    too_large: Arc<AtomicBool>,
     own_network: bool,
     process: BrowserProcess,
 }
@@ -123,8 +127,13 @@ impl Chromium {
             Some(grants) => Some(RequestInterceptor::open(&browser, grants.clone()).await?),
             None => None,
         };
+        let too_large = Arc::new(AtomicBool::new(false));
+        let watch = |leader| memory_limit::watch(leader, settings.memory_mib, Arc::clone(&too_large));
+        let memory_watch = process.id().map(|leader| tokio::spawn(watch(leader)));
         Ok(Self {
             browser,
+            memory_watch,
+            too_large,
             gone,
             handler,
             network_proxy,
@@ -190,13 +199,23 @@ impl Chromium {
         work: impl Future<Output = Result<T, BrowserError>>,
     ) -> Result<T, BrowserError> {
         if self.is_gone() {
-            return Err(BrowserError::Gone(GoneCause::Died));
+            return Err(BrowserError::Gone(self.cause()));
         }
         match tokio::time::timeout(self.command_timeout, work).await {
-            Ok(Err(_)) if self.is_gone() => Err(BrowserError::Gone(GoneCause::Died)),
+            Ok(Err(_)) if self.is_gone() => Err(BrowserError::Gone(self.cause())),
             Ok(result) => result,
             Err(_) => Err(BrowserError::Gone(GoneCause::Unresponsive)),
         }
+    }
+
+    /// Why the browser is gone.
+    fn cause(&self) -> GoneCause {
+        if self.too_large.load(Ordering::Acquire) { GoneCause::TooLarge } else { GoneCause::Died }
+    }
+
+    /// Why a page is gone whose process has ended.
+    pub(crate) fn page_lost(&self) -> GoneCause {
+        if self.too_large.load(Ordering::Acquire) { GoneCause::TooLarge } else { GoneCause::PageLost }
     }
 
     /// Whether the browser has died.
@@ -240,6 +259,9 @@ impl Drop for Chromium {
         // The event loop must not outlive the browser, which ends when its process is dropped.
         self.handler.abort();
         self.bridge.abort();
+        if let Some(watch) = &self.memory_watch {
+            watch.abort();
+        }
     }
 }
 

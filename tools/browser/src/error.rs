@@ -37,6 +37,9 @@ pub enum GoneCause {
     /// The process or its connection ended.
     #[error("has died")]
     Died,
+    /// Its processes took more memory than the settings allow, and were ended.
+    #[error("took more memory than `memory_mib` allows and was ended")]
+    TooLarge,
     /// A command exceeded the time limit.
     #[error("does not answer any more")]
     Unresponsive,

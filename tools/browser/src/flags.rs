@@ -5,8 +5,8 @@
 //! proxy refuses what is left.
 
 use crate::Settings;
+use crate::network_proxy::ProxyAddresses;
 use serde_json::{Value, json};
-use std::net::SocketAddr;
 use std::path::Path;
 
 /// Switches for a browser that a program drives: no questions to a person, no throttling of tabs without a viewer.
@@ -36,7 +36,7 @@ const AUTOMATION: [&str; 22] = [
 ];
 
 /// Switches that leave the proxy as the only way to the network.
-const NETWORK: [&str; 14] = [
+const NETWORK: [&str; 15] = [
     // Loopback hosts go through the proxy, too.
     "--proxy-bypass-list=<-loopback>",
     // The proxy looks names up. The browser itself cannot, so a page cannot send data to a name server as a name.
@@ -44,6 +44,8 @@ const NETWORK: [&str; 14] = [
     // WebRTC uses no UDP, which cannot pass the proxy.
     "--webrtc-ip-handling-policy=disable_non_proxied_udp",
     "--disable-quic",
+    // HTTP/2 would carry WebSockets and what `103 Early Hints` preload within connections of pages, past the interceptor.
+    "--disable-http2",
     // Hyperlink auditing.
     "--no-pings",
     "--disable-background-networking",
@@ -58,7 +60,7 @@ const NETWORK: [&str; 14] = [
 ];
 
 /// Features that send requests which no page's loader makes, so that the interceptor might not see them.
-const FEATURES: [&str; 29] = [
+const FEATURES: [&str; 31] = [
     // By pages: prerendering, identity providers, reports, sessions bound to a device, advertising.
     "Prerender2",
     "FedCm",
@@ -72,6 +74,8 @@ const FEATURES: [&str; 29] = [
     "AttributionReporting",
     "BrowsingTopics",
     "InterestGroupStorage",
+    "EnableEarlyHintsOnHttp11",
+    "WebPayments",
     "PrivateAggregationApi",
     "BackgroundFetch",
     // By the browser: devices nearby, name servers, services of its vendor.
@@ -108,11 +112,14 @@ const ENGINE_FEATURES: [&str; 12] = [
     "SharedStorageAPI",
 ];
 
-/// The arguments of a browser with `profile`, whose proxy is at `proxy`.
+/// The arguments of a browser with `profile`, whose proxy is at these addresses.
+///
+/// Chromium sends WebSockets to the fallback proxy (`socks=`, of whichever kind), and never over a connection that has another
+/// proxy, such as that of a page.
 pub(crate) fn arguments(
     settings: &Settings,
     profile: &Path,
-    proxy: SocketAddr,
+    ProxyAddresses { pages, sockets }: ProxyAddresses,
     sandboxed: bool,
 ) -> Vec<String> {
     let (width, height) = settings.window;
@@ -120,7 +127,7 @@ pub(crate) fn arguments(
     arguments.extend([
         format!("--disable-features={}", FEATURES.join(",")),
         format!("--disable-blink-features={}", ENGINE_FEATURES.join(",")),
-        format!("--proxy-server=http://{proxy}"),
+        format!("--proxy-server=http={pages};https={pages};socks=http://{sockets}"),
         format!("--user-data-dir={}", profile.display()),
         format!("--window-size={width},{height}"),
         "--remote-debugging-pipe".to_owned(),
@@ -146,6 +153,8 @@ pub(crate) fn preferences() -> [(&'static str, Value); 2] {
         "safebrowsing": {"enabled": false},
         "alternate_error_pages": {"enabled": false},
         "signin": {"allowed": false},
+        // Nobody clicks through a warning of a certificate.
+        "ssl": {"error_override_allowed": false},
     });
     let browser = json!({"dns_over_https": {"mode": "off"}});
     [("Default/Preferences", profile), ("Local State", browser)]

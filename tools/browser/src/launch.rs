@@ -57,7 +57,7 @@ pub(crate) async fn launch(
     let profile = profile()?;
     let proxy = NetworkProxy::open(rules).await.map_err(broken)?;
     let mut command = Command::new(program);
-    command.args(flags::arguments(settings, profile.path(), proxy.address(), is_sandboxed()));
+    command.args(flags::arguments(settings, profile.path(), proxy.addresses(), is_sandboxed()));
     let mut process = BrowserProcess::spawn(command, profile, None).await?;
     let (devtools, bridge) = process.devtools().await?.serve().await.map_err(broken)?;
     proxy.protect();
@@ -132,10 +132,10 @@ impl Prepared {
         rules: ProxyRules,
     ) -> Result<Launched, BrowserError> {
         let Self { mut process, directory, network } = self;
-        let proxy = NetworkProxy::serve_on(network.proxy().map_err(broken)?, rules).map_err(broken)?;
+        let proxy = NetworkProxy::serve_on(network.listeners().map_err(broken)?, rules).map_err(broken)?;
         // The proxy connects from outside, where its listener cannot be reached.
         proxy.protect_nothing();
-        let arguments = flags::arguments(settings, &directory, proxy.address(), is_sandboxed());
+        let arguments = flags::arguments(settings, &directory, proxy.addresses(), is_sandboxed());
         network.start(program, arguments)?;
         let (devtools, bridge) = process.devtools().await?.serve().await.map_err(broken)?;
         Ok(Launched { process, proxy, devtools, bridge, own_network: true })

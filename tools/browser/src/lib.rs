@@ -31,6 +31,7 @@ mod interceptor;
 mod keys;
 mod launch;
 mod launcher;
+mod memory_limit;
 #[cfg(target_os = "linux")]
 mod namespace;
 mod network_proxy;
@@ -81,6 +82,8 @@ pub struct Settings {
     pub helper: Option<Helper>,
     /// Demands a network of its own: a browser that has none does not start. Default: false, and a warning says so.
     pub own_network: bool,
+    /// Limit on the memory of all of its processes together, in MiB; a browser that takes more is ended. Measured on Linux only.
+    pub memory_mib: u64,
     /// Allowed requests; `None` allows all.
     pub grants: Option<RequestGrants>,
     /// Allows pages from local files.
@@ -103,6 +106,7 @@ impl Default for Settings {
             private_ranges: Vec::new(),
             helper: Helper::registered(),
             own_network: false,
+            memory_mib: 4096,
             grants: None,
             files: false,
             visible: false,

@@ -1,6 +1,6 @@
 //! A network of the browser's own, where Linux allows one. It holds nothing but the way to the proxy.
 //!
-//! `unshare` starts this program again in a new network namespace. There it opens a listener for the proxy, hands it to its
+//! `unshare` starts this program again in a new network namespace. There it opens the listeners of the proxy, hands them to its
 //! parent, and becomes the browser. A socket belongs to the network that it was made in, so the proxy is served from outside,
 //! and whatever else the browser contacts does not exist.
 
@@ -27,16 +27,17 @@ const SOCKET: &str = "sojourn.socket";
 const TIMEOUT: Duration = Duration::from_mins(1);
 /// Starts a program without the rights that `unshare --keep-caps` gave.
 const DROP_RIGHTS: [&str; 3] = ["setpriv", "--ambient-caps=-all", "--"];
-/// Number of sockets that the helper hands over: the proxy's.
-const SOCKETS: usize = 1;
+/// Number of sockets that the helper hands over: the proxy's, for pages and for sockets of scripts.
+const SOCKETS: usize = 2;
 
-/// Opens the listener, hands it over, and replaces the process by the browser. Returns only if that is impossible.
+/// Opens the listeners, hands them over, and replaces the process by the browser. Returns only if that is impossible.
 pub(crate) fn become_browser(socket: &Path) -> io::Error {
     let prepared = || -> io::Result<Vec<String>> {
         set_up_interfaces()?;
-        let proxy = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+        let listen = || TcpListener::bind((Ipv4Addr::LOCALHOST, 0));
+        let (pages, scripts) = (listen()?, listen()?);
         let parent = UnixStream::connect(socket)?;
-        let sockets = [proxy.as_fd()];
+        let sockets = [pages.as_fd(), scripts.as_fd()];
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(SOCKETS))];
         let mut control = SendAncillaryBuffer::new(&mut space);
         if !control.push(SendAncillaryMessage::ScmRights(&sockets)) {
@@ -134,7 +135,7 @@ pub(crate) struct Preparation {
 /// The network of a helper that waits for the command of its browser.
 pub(crate) struct OwnNetwork {
     parent: UnixStream,
-    proxy: TcpListener,
+    listeners: [TcpListener; SOCKETS],
 }
 
 impl Preparation {
@@ -176,16 +177,18 @@ impl Preparation {
         let parent = stream.into_std()?;
         parent.set_nonblocking(false)?;
         parent.set_read_timeout(Some(TIMEOUT))?;
-        let receive = tokio::task::spawn_blocking(move || receive(&parent).map(|proxy| (parent, proxy)));
-        let (parent, proxy) = receive.await.map_err(io::Error::other)??;
-        let proxy = TcpListener::from(proxy);
-        proxy.set_nonblocking(true)?;
-        Ok(OwnNetwork { parent, proxy })
+        let receive = tokio::task::spawn_blocking(move || receive(&parent).map(|sockets| (parent, sockets)));
+        let (parent, sockets) = receive.await.map_err(io::Error::other)??;
+        let listeners = sockets.map(TcpListener::from);
+        for listener in &listeners {
+            listener.set_nonblocking(true)?;
+        }
+        Ok(OwnNetwork { parent, listeners })
     }
 }
 
-/// Receives the proxy's listener from a helper.
-fn receive(parent: &UnixStream) -> io::Result<OwnedFd> {
+/// Receives the proxy's listeners from a helper.
+fn receive(parent: &UnixStream) -> io::Result<[OwnedFd; SOCKETS]> {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(SOCKETS))];
     let mut control = RecvAncillaryBuffer::new(&mut space);
     let mut byte = [0; 1];
@@ -196,15 +199,15 @@ fn receive(parent: &UnixStream) -> io::Result<OwnedFd> {
             sockets.extend(received);
         }
     }
-    let sockets = <[OwnedFd; SOCKETS]>::try_from(sockets);
-    let [proxy] = sockets.map_err(|_| io::Error::from(io::ErrorKind::InvalidData))?;
-    Ok(proxy)
+    sockets.try_into().map_err(|_| io::ErrorKind::InvalidData.into())
 }
 
 impl OwnNetwork {
-    /// The listener of the proxy.
-    pub fn proxy(&self) -> io::Result<tokio::net::TcpListener> {
-        tokio::net::TcpListener::from_std(self.proxy.try_clone()?)
+    /// The listeners of the proxy: for pages, and for sockets of scripts.
+    pub fn listeners(&self) -> io::Result<[tokio::net::TcpListener; SOCKETS]> {
+        let [pages, scripts] = &self.listeners;
+        let listener = |of: &TcpListener| tokio::net::TcpListener::from_std(of.try_clone()?);
+        Ok([listener(pages)?, listener(scripts)?])
     }
 
     /// Lets the helper become the browser.

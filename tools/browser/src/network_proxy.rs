@@ -1,5 +1,7 @@
 //! The browser's only way to the network: an HTTP proxy on loopback that connects to allowed hosts only.
 //! Pages, scripts, images, sockets and redirects all pass through it, and so does what the browser requests by itself.
+//! It has two listeners: the browser sends WebSockets to one and everything else to the other, so that what is in a connection that
+//! is encrypted is known without reading it.
 //!
 //! It compares every plain request with the [`RequestGrants`] once more, because the
 //! [interceptor](crate::interceptor) learns of requests only where Chromium tells it.
@@ -7,7 +9,7 @@
 use crate::host_pattern::HostPattern;
 use crate::proxy_head::{PlainRequest, ProxyRequest, RequestHead};
 use crate::request_grants::RequestGrants;
-use crate::tunnel::TunnelContent;
+use crate::tunnel::{Offer, TunnelContent};
 use sojourn_tools::outside::address::{self, AddressGrants};
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
@@ -16,7 +18,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, copy, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::task::{JoinHandle, JoinSet};
+use tokio::task::JoinSet;
 
 /// Time limit for reading a request head, and for connecting to a host.
 const TIMEOUT: Duration = Duration::from_mins(1);
@@ -38,11 +40,27 @@ pub(crate) struct ProxyRules {
     pub grants: Option<RequestGrants>,
 }
 
+/// Where the proxy listens.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ProxyAddresses {
+    /// For pages and what the browser requests by itself.
+    pub pages: SocketAddr,
+    /// For sockets of scripts.
+    pub sockets: SocketAddr,
+}
+
+/// What the browser uses a listener for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Purpose {
+    Pages,
+    Sockets,
+}
+
 /// The running proxy. Dropping it closes it and all of its connections.
 pub(crate) struct NetworkProxy {
-    address: SocketAddr,
+    addresses: ProxyAddresses,
     state: Arc<ProxyState>,
-    task: JoinHandle<()>,
+    _tasks: JoinSet<()>,
 }
 
 /// What the connections of a proxy share.
@@ -58,43 +76,33 @@ struct ProxyState {
 }
 
 impl NetworkProxy {
-    /// Listens on a free loopback port.
+    /// Listens on free loopback ports.
     pub async fn open(rules: ProxyRules) -> io::Result<Self> {
-        Self::serve_on(TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?, rules)
+        let listen = || TcpListener::bind((Ipv4Addr::LOCALHOST, 0));
+        Self::serve_on([listen().await?, listen().await?], rules)
     }
 
-    /// Serves the connections of a listener.
-    pub fn serve_on(listener: TcpListener, rules: ProxyRules) -> io::Result<Self> {
-        let address = listener.local_addr()?;
+    /// Serves the connections of two listeners: for pages, and for sockets of scripts.
+    pub fn serve_on([pages, sockets]: [TcpListener; 2], rules: ProxyRules) -> io::Result<Self> {
+        let addresses = ProxyAddresses { pages: pages.local_addr()?, sockets: sockets.local_addr()? };
         let state = Arc::new(ProxyState { rules, ..ProxyState::default() });
-        let shared = Arc::clone(&state);
-        let task = tokio::spawn(async move {
-            let mut connections = JoinSet::new();
-            loop {
-                match listener.accept().await {
-                    Ok((stream, _)) => {
-                        let server = Arc::clone(&shared);
-                        // A broken connection affects only the page that made it.
-                        connections.spawn(async move { server.serve(stream).await.ok() });
-                    }
-                    // Too many open files: wait until some are closed.
-                    Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
-                }
-                while connections.try_join_next().is_some() {}
-            }
-        });
-        Ok(Self { address, state, task })
+        let mut tasks = JoinSet::new();
+        for (listener, purpose) in [(pages, Purpose::Pages), (sockets, Purpose::Sockets)] {
+            tasks.spawn(accept(listener, purpose, Arc::clone(&state)));
+        }
+        Ok(Self { addresses, state, _tasks: tasks })
     }
 
-    /// Address of the listener.
-    pub fn address(&self) -> SocketAddr {
-        self.address
+    /// Addresses of the listeners.
+    pub fn addresses(&self) -> ProxyAddresses {
+        self.addresses
     }
 
     /// Closes this proxy to pages. Before the call, pages cannot connect anywhere.
     pub fn protect(&self) {
         // A second call changes nothing.
-        let _ = self.state.own.set(vec![self.address]);
+        let ProxyAddresses { pages, sockets } = self.addresses;
+        let _ = self.state.own.set(vec![pages, sockets]);
     }
 
     /// Opens the proxy where no page can reach it anyway.
@@ -114,14 +122,25 @@ impl NetworkProxy {
     }
 }
 
-impl Drop for NetworkProxy {
-    fn drop(&mut self) {
-        self.task.abort();
+/// Serves the connections of one listener.
+async fn accept(listener: TcpListener, purpose: Purpose, state: Arc<ProxyState>) {
+    let mut connections = JoinSet::new();
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                let server = Arc::clone(&state);
+                // A broken connection affects only the page that made it.
+                connections.spawn(async move { server.serve(stream, purpose).await.ok() });
+            }
+            // Too many open files: wait until some are closed.
+            Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
+        }
+        while connections.try_join_next().is_some() {}
     }
 }
 
 impl ProxyState {
-    async fn serve(&self, mut client: TcpStream) -> io::Result<()> {
+    async fn serve(&self, mut client: TcpStream, purpose: Purpose) -> io::Result<()> {
         let read = within(RequestHead::read(&mut client, Vec::with_capacity(READ_BYTES))).await?;
         let Some((head, rest)) = read else {
             return answer(&mut client, "400 Bad Request", "malformed request").await;
@@ -129,10 +148,12 @@ impl ProxyState {
         match head.proxy_request() {
             Some(ProxyRequest::Tunnel { host, port }) => {
                 let Some(server) = self.connect(&mut client, &host, port).await? else { return Ok(()) };
-                self.tunnel(client, server, &host, port).await
+                self.tunnel(client, server, &host, port, purpose).await
             }
-            Some(ProxyRequest::Plain(request)) => self.forward(client, &head, &request, rest).await,
-            None => answer(&mut client, "400 Bad Request", "not a proxy request").await,
+            Some(ProxyRequest::Plain(request)) if purpose == Purpose::Pages => {
+                self.forward(client, &head, &request, rest).await
+            }
+            _ => answer(&mut client, "400 Bad Request", "not a proxy request").await,
         }
     }
 
@@ -218,13 +239,19 @@ impl ProxyState {
         mut server: TcpStream,
         host: &str,
         port: u16,
+        purpose: Purpose,
     ) -> io::Result<()> {
         client.write_all(b"HTTP/1.1 200 Connection established\r\n\r\n").await?;
         let (content, read) = within(TunnelContent::read(&mut client, host, port)).await?;
         let grants = self.rules.grants.as_ref();
         let refusal = match &content {
-            TunnelContent::Pages => None,
-            TunnelContent::EncryptedSocket => {
+            TunnelContent::Encrypted(Offer::Http1) if purpose == Purpose::Pages => None,
+            TunnelContent::Encrypted(Offer::Http2) if grants.is_none() => None,
+            // Such a connection could carry sockets beside requests.
+            TunnelContent::Encrypted(Offer::Http2) => {
+                Some(format!("this browser speaks HTTP/2 with {host}:{port}, which it was told not to do"))
+            }
+            TunnelContent::Encrypted(_) => {
                 grants.and_then(|grants| grants.encrypted_socket_refusal(host, port))
             }
             TunnelContent::WebSocket(url) => grants.and_then(|grants| grants.socket_refusal(url)),
@@ -334,14 +361,18 @@ mod tests {
 
     /// Sends bytes to the proxy, then more once an answer has come. Returns everything that was answered.
     async fn exchange(proxy: &NetworkProxy, first: &str, then: &str) -> String {
-        let mut stream = TcpStream::connect(proxy.address()).await.unwrap();
-        stream.write_all(first.as_bytes()).await.unwrap();
+        exchange_at(proxy.addresses().pages, first.as_bytes(), then.as_bytes()).await
+    }
+
+    async fn exchange_at(proxy: SocketAddr, first: &[u8], then: &[u8]) -> String {
+        let mut stream = TcpStream::connect(proxy).await.unwrap();
+        stream.write_all(first).await.unwrap();
         let mut answer = vec![0; 4096];
         // A connection that carries more bytes than the proxy reads may be reset.
         let count = stream.read(&mut answer).await.unwrap_or(0);
         answer.truncate(count);
         // The proxy may have closed the connection already.
-        let _ = stream.write_all(then.as_bytes()).await;
+        let _ = stream.write_all(then).await;
         let _ = stream.shutdown().await;
         let _ = stream.read_to_end(&mut answer).await;
         String::from_utf8_lossy(&answer).into_owned()
@@ -407,8 +438,38 @@ mod tests {
         exchange(&proxy, &tunnel, &socket("/live")).await;
         assert!(text(&received).starts_with("GET /live HTTP/1.1\r\n"));
         // The proxy is closed to the pages that it serves.
-        let own = format!("CONNECT {} HTTP/1.1\r\n\r\n", proxy.address());
-        assert!(exchange(&proxy, &own, "").await.starts_with("HTTP/1.1 403 "));
+        for own in [proxy.addresses().pages, proxy.addresses().sockets] {
+            let own = format!("CONNECT {own} HTTP/1.1\r\n\r\n");
+            assert!(exchange(&proxy, &own, "").await.starts_with("HTTP/1.1 403 "));
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_encrypted_is_judged_by_what_the_browser_uses_it_for() {
+        use crate::tunnel::tests::hello;
+        for (send, protocols, at_pages, at_sockets) in [
+            (&[][..], &["http/1.1"][..], true, false),
+            (&["https://HOST/live"], &["http/1.1"], true, true),
+            // Without an offer of HTTP it is no page's, such as a relay of WebRTC.
+            (&[], &["stun.turn"], false, false),
+            (&[], &[], false, false),
+            (&["https://HOST/live"], &[], true, true),
+            (&["https://HOST/live"], &["h2", "http/1.1"], false, false),
+        ] {
+            let (proxy, host, received) = behind(send, &[]).await;
+            let tunnel = format!("CONNECT {host} HTTP/1.1\r\n\r\n");
+            let hello = hello(protocols);
+            let ProxyAddresses { pages, sockets } = proxy.addresses();
+            for (listener, passes) in [(pages, at_pages), (sockets, at_sockets)] {
+                received.lock().unwrap().clear();
+                exchange_at(listener, tunnel.as_bytes(), &hello).await;
+                let expected: &[u8] = if passes { &hello } else { &[] };
+                assert_eq!(*received.lock().unwrap(), expected, "{send:?} {protocols:?} {listener:?}");
+            }
+            let plain = format!("GET http://{host}/x HTTP/1.1\r\n\r\n");
+            let answer = exchange_at(sockets, plain.as_bytes(), b"").await;
+            assert!(answer.starts_with("HTTP/1.1 400 "), "pages do not come here: {answer}");
+        }
     }
 
     #[tokio::test]

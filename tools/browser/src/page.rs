@@ -204,7 +204,7 @@ impl Page {
                 return Ok(Navigation::TimedOut);
             }
             if self.is_gone() {
-                return Err(BrowserError::Gone(GoneCause::PageLost));
+                return Err(BrowserError::Gone(self.browser.page_lost()));
             }
             loaded = if self.events.loading.load(Ordering::Acquire) {
                 None
@@ -263,12 +263,12 @@ impl Page {
         command: C,
     ) -> Result<C::Response, BrowserError> {
         if self.events.crashed.load(Ordering::Acquire) {
-            return Err(BrowserError::Gone(GoneCause::PageLost));
+            return Err(BrowserError::Gone(self.browser.page_lost()));
         }
         let work = async { Ok(self.tab.execute(command).await?.result) };
         let done = self.browser.timed(work).await;
         if done.is_err() && self.events.crashed.load(Ordering::Acquire) {
-            return Err(BrowserError::Gone(GoneCause::PageLost));
+            return Err(BrowserError::Gone(self.browser.page_lost()));
         }
         done
     }

@@ -96,6 +96,9 @@ impl Page {
             PageAction::Drag { from, to } => self.drag(from, to).await?,
             PageAction::Type { target, text } => self.fill(target, text).await?,
             PageAction::Press { key } => {
+                if let Some(reason) = self.run_script("sojourn.ownPage()").await?.as_str() {
+                    return Err(ActionError::Impossible(reason.to_owned()));
+                }
                 for stroke in keys::chord(key).map_err(ActionError::Impossible)? {
                     self.execute(stroke).await?;
                 }
@@ -114,7 +117,7 @@ impl Page {
                 format!("scrolled by {down}")
             }
             PageAction::Read => {
-                return Ok(self.read().await?);
+                return self.read().await;
             }
             PageAction::Back => self.back().await?,
             PageAction::Wait { ms } => {
@@ -130,8 +133,8 @@ impl Page {
     }
 
     /// Reads the text of the page, and says how much of it was cut.
-    async fn read(&mut self) -> Result<ActionOutcome, BrowserError> {
-        let read = self.run_script(&format!("sojourn.text({MAX_TEXT_CHARS})")).await?;
+    async fn read(&mut self) -> Result<ActionOutcome, ActionError> {
+        let read = succeeded(self.run_script(&format!("sojourn.text({MAX_TEXT_CHARS})")).await?)?;
         let (text, whole) = (text(&read, "text"), read.get("length").and_then(Value::as_u64));
         let count = text.chars().count();
         let message = match whole {

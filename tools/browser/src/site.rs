@@ -65,6 +65,10 @@ pub struct WebSettings {
     /// elsewhere it does not start. Default: false, it is used where it can be.
     #[serde(default)]
     pub own_network: bool,
+    /// Limit on the memory of the browser's processes together, in MiB: a browser whose pages take more is ended and started again.
+    /// Measured on Linux only. Default 4096.
+    #[serde(default)]
+    pub memory_mib: Option<u64>,
     /// Keeps cookies and storage between episodes. By default every episode starts signed out.
     #[serde(default)]
     pub keep_session: bool,
@@ -171,6 +175,7 @@ impl WebSettings {
             private_ranges: self.private_ranges.clone(),
             helper: Settings::default().helper,
             own_network: self.own_network,
+            memory_mib: self.memory_mib.unwrap_or(Settings::default().memory_mib),
             grants: Some(RequestGrants::new(&self.send, &self.never)?),
             files: false,
             visible: self.visible,

@@ -1,7 +1,7 @@
 //! The content of a tunnel through the proxy, as far as its first bytes show it.
 //!
-//! Browsers open tunnels for pages (TLS that offers HTTP/2) and for sockets of scripts (TLS that offers HTTP/1.1 alone, or a
-//! plain request for a WebSocket). WebRTC opens them for anything (TURN over TCP).
+//! Browsers open tunnels for pages and for sockets of scripts: TLS that offers HTTP, or a plain request for a WebSocket. WebRTC opens them for
+//! anything (TURN over TCP).
 
 use crate::proxy_head::RequestHead;
 use sojourn_tools::outside::url::CanonicalUrl;
@@ -16,14 +16,23 @@ const MAX_HELLO_BYTES: usize = 1 << 14;
 /// What a tunnel carries.
 #[derive(Debug, PartialEq, Eq)]
 pub enum TunnelContent {
-    /// Encrypted requests of pages.
-    Pages,
-    /// An encrypted connection that cannot carry HTTP/2, such as a WebSocket.
-    EncryptedSocket,
+    /// TLS.
+    Encrypted(Offer),
     /// A WebSocket that is not encrypted, by its URL.
     WebSocket(CanonicalUrl),
     /// Anything else.
     Unknown,
+}
+
+/// What a client offers to speak over TLS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Offer {
+    /// HTTP/2, perhaps among others.
+    Http2,
+    /// HTTP/1.1 and not HTTP/2.
+    Http1,
+    /// Neither.
+    Other,
 }
 
 impl TunnelContent {
@@ -58,11 +67,7 @@ impl TunnelContent {
                     break Self::Unknown;
                 }
                 if let Some(record) = record.get(..length) {
-                    break match offers_http2(record) {
-                        Some(true) => Self::Pages,
-                        Some(false) => Self::EncryptedSocket,
-                        None => Self::Unknown,
-                    };
+                    break offer(record).map_or(Self::Unknown, Self::Encrypted);
                 }
             } else if read.len() >= 5 {
                 break Self::Unknown;
@@ -82,8 +87,8 @@ const CLIENT_HELLO: u8 = 1;
 /// Number of the extension that lists protocols (RFC 7301).
 const ALPN: u16 = 16;
 
-/// Whether a `ClientHello` offers HTTP/2; `None` if the bytes are none.
-fn offers_http2(record: &[u8]) -> Option<bool> {
+/// What a `ClientHello` offers; `None` if the bytes are none.
+fn offer(record: &[u8]) -> Option<Offer> {
     let mut message = Reader(record);
     if message.take(1)? != [CLIENT_HELLO] {
         return None;
@@ -98,6 +103,7 @@ fn offers_http2(record: &[u8]) -> Option<bool> {
     }
     let length = hello.number(2)?;
     let mut extensions = Reader(hello.take(length)?);
+    let mut offered = Offer::Other;
     while !extensions.0.is_empty() {
         let kind = extensions.number(2)?;
         let length = extensions.number(2)?;
@@ -110,12 +116,14 @@ fn offers_http2(record: &[u8]) -> Option<bool> {
         let mut names = Reader(list.take(length)?);
         while !names.0.is_empty() {
             let length = names.number(1)?;
-            if names.take(length)? == b"h2" {
-                return Some(true);
+            match names.take(length)? {
+                b"h2" => return Some(Offer::Http2),
+                b"http/1.1" => offered = Offer::Http1,
+                _ => {}
             }
         }
     }
-    Some(false)
+    Some(offered)
 }
 
 /// Bytes that are taken from the front.
@@ -135,11 +143,11 @@ impl<'a> Reader<'a> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
     /// A `ClientHello` record that offers these protocols.
-    fn hello(protocols: &[&str]) -> Vec<u8> {
+    pub fn hello(protocols: &[&str]) -> Vec<u8> {
         let prefixed = |size: usize, content: Vec<u8>| {
             let mut bytes = content.len().to_be_bytes()[8 - size..].to_vec();
             bytes.extend(content);
@@ -175,10 +183,16 @@ mod tests {
     }
 
     #[test]
-    fn pages_and_sockets_are_told_apart() {
-        assert_eq!(content(&hello(&["h2", "http/1.1"])), TunnelContent::Pages);
-        assert_eq!(content(&hello(&["http/1.1"])), TunnelContent::EncryptedSocket);
-        assert_eq!(content(&hello(&[])), TunnelContent::EncryptedSocket);
+    fn what_a_tunnel_carries_shows_at_its_beginning() {
+        for (protocols, offer) in [
+            (&["h2", "http/1.1"][..], Offer::Http2),
+            (&["http/1.1", "h2"], Offer::Http2),
+            (&["http/1.1"], Offer::Http1),
+            (&["stun.turn"], Offer::Other),
+            (&[], Offer::Other),
+        ] {
+            assert_eq!(content(&hello(protocols)), TunnelContent::Encrypted(offer), "{protocols:?}");
+        }
         let socket = b"GET /live?x HTTP/1.1\r\nHost: a.example\r\nUpgrade: WebSocket\r\n\r\nmore";
         let url = CanonicalUrl::parse("ws://a.example:443/live?x").unwrap();
         assert_eq!(content(socket), TunnelContent::WebSocket(url));

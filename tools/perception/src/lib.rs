@@ -30,6 +30,7 @@ mod features;
 mod find;
 mod hear;
 mod kept;
+mod networks;
 mod picture;
 mod reader;
 mod recognise;

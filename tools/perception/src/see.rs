@@ -9,6 +9,7 @@ pub use describe::{DESCRIBE, Describer};
 pub use teach::ImageMemory;
 
 use crate::kept::Kept;
+use crate::networks::Networks;
 use crate::{Comparison, Encoder, Line, Picture, Reader, ReaderFiles, compare, find, recognised};
 use async_trait::async_trait;
 use describe::{AskArguments, DescribeArguments};
@@ -25,7 +26,7 @@ use sojourn_tools::{
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 use teach::TeachArguments;
 use words::{ClassifyArguments, MatchArguments, SimilarArguments, Words};
@@ -52,6 +53,8 @@ pub struct Eyes {
     pub images: Option<Arc<dyn ImageMemory>>,
     /// The model that answers questions about pictures; without one these tools are not offered.
     pub describer: Option<Arc<dyn Describer>>,
+    /// Limit on the networks that stay loaded, in MiB, by the size of their files.
+    pub memory_mib: u64,
     /// Time limit of a call.
     pub within: Duration,
 }
@@ -162,8 +165,7 @@ pub fn picture_reader(eyes: Eyes) -> Arc<dyn PictureReader> {
 
 struct Sight {
     eyes: Eyes,
-    reader: Mutex<Option<Arc<Reader>>>,
-    encoder: Mutex<Option<Arc<Encoder>>>,
+    networks: Networks,
     read: Kept<Vec<Line>>,
     compared: Kept<Comparison>,
     /// Features.
@@ -191,9 +193,8 @@ impl PictureReader for SharedSight {
 impl Sight {
     fn new(eyes: Eyes) -> Self {
         Self {
+            networks: Networks::new(eyes.memory_mib),
             eyes,
-            reader: Mutex::default(),
-            encoder: Mutex::default(),
             read: Kept::default(),
             compared: Kept::default(),
             encoded: Kept::default(),
@@ -345,16 +346,9 @@ impl Sight {
         Ok((media, features))
     }
 
-    /// The network, loaded at the first use. A failure is tried again at the next.
     fn encoder(&self) -> Result<Arc<Encoder>, String> {
-        let mut encoder = self.encoder.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(encoder) = &*encoder {
-            return Ok(Arc::clone(encoder));
-        }
         let path = self.eyes.encoder.as_ref().ok_or("no encoder is set")?;
-        let opened = Arc::new(Encoder::open(path).map_err(|error| error.to_string())?);
-        *encoder = Some(Arc::clone(&opened));
-        Ok(opened)
+        self.networks.get("encoder", &[path], || Encoder::open(path).map_err(|error| error.to_string()))
     }
 
     /// The lines of text in a picture.
@@ -382,15 +376,10 @@ impl Sight {
         done.map_err(|error| error.to_string())?.map_err(|reason| format!("{handle}: {reason}"))
     }
 
-    /// The networks, loaded at the first use. A failure is tried again at the next.
     fn reader(&self) -> Result<Arc<Reader>, String> {
-        let mut reader = self.reader.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(reader) = &*reader {
-            return Ok(Arc::clone(reader));
-        }
-        let opened = Arc::new(Reader::open(&self.eyes.files).map_err(|error| error.to_string())?);
-        *reader = Some(Arc::clone(&opened));
-        Ok(opened)
+        let files = &self.eyes.files;
+        let open = || Reader::open(files).map_err(|error| error.to_string());
+        self.networks.get("reader", &[&files.detector, &files.recogniser], open)
     }
 }
 
@@ -449,6 +438,7 @@ mod tests {
             matcher: Some(fixtures.join("blip")),
             images: None,
             describer: None,
+            memory_mib: 1024,
             within: Duration::from_mins(1),
         };
         (Toolbox::new(vec![Arc::new(see("see", eyes))], CallLimits::default()), Arc::default())
@@ -465,7 +455,8 @@ mod tests {
             ReaderFiles { detector: nowhere.clone(), recogniser: nowhere.clone(), dictionary: nowhere };
         let (dual, matcher) = (None, None);
         let encoder = Some("/nowhere/else".into());
-        let source = see("see", Eyes { files, encoder, dual, matcher, images, describer, within });
+        let eyes = Eyes { files, encoder, dual, matcher, images, describer, memory_mib: 1024, within };
+        let source = see("see", eyes);
         (Toolbox::new(vec![Arc::new(source)], CallLimits::default()), Arc::default())
     }
 

@@ -10,6 +10,10 @@ pub struct HearSettings {
     /// default one of its kind.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model: Option<String>,
+    /// Limit on the networks that stay loaded, in MiB, by the size of their files: the one that was not used for longest is dropped for
+    /// another. Default: 1024.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory_mib: Option<u64>,
     /// Time limit of a call, in milliseconds. Default: 600,000. On two cores a minute of speech takes a few seconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout_ms: Option<u64>,

@@ -23,6 +23,10 @@ pub struct SeeSettings {
     /// The language model that answers questions about pictures: it adds `NAME_describe` and `NAME_ask`. Default: none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub describer: Option<DescriberSettings>,
+    /// Limit on the networks that stay loaded, in MiB, by the size of their files: the one that was not used for longest is dropped for
+    /// another. The describer is not among them. Default: 1024.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory_mib: Option<u64>,
     /// Time limit of a call, in milliseconds. Default: 120,000.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout_ms: Option<u64>,

@@ -81,9 +81,9 @@ pub async fn offered(
             Err(error) => failure = Some(error),
         }
     }
-    // These operations only read; over HTTP they use the network.
-    let effects = Effects { network: settings.url.is_some(), idempotent: true, ..Effects::default() };
     let mut add = |called: &str, about: &str, input: Option<Value>, operation: Operation| {
+        let effects =
+            settings.effects.get(called).copied().unwrap_or_else(|| own_effects(&operation, settings));
         // The server names its prompts.
         let untrusted = matches!(operation, Operation::GetPrompt);
         let spec = ToolSpec { effects, untrusted, ..ToolSpec::new(called, about) };
@@ -151,6 +151,18 @@ fn as_tool(tool: &rmcp::model::Tool, input: Value, settings: &McpSettings) -> (S
     });
     let spec = ToolSpec::new(name.clone(), one_line(description)).with_input(input);
     (name.clone(), ToolSpec { effects, untrusted: true, ..spec }, Operation::Tool(name))
+}
+
+/// Effects of what the protocol has beside tools, where the agent file names none. A list takes nothing from the model. An address or an
+/// argument of the model leaves for whatever the server does with it, so the worst is assumed, unless its word that these only
+/// read is trusted.
+fn own_effects(operation: &Operation, settings: &McpSettings) -> Effects {
+    let reads = |network| Effects { network, idempotent: true, ..Effects::default() };
+    match operation {
+        Operation::ListResources => reads(settings.url.is_some()),
+        _ if settings.trust_annotations => reads(true),
+        _ => Effects::WORST,
+    }
 }
 
 /// What a server offers.

@@ -51,6 +51,35 @@ async fn a_list_of_tools_without_an_end_is_cut_and_said_so() {
 }
 
 #[tokio::test]
+async fn what_a_server_reads_for_the_model_is_not_believed_to_only_read() {
+    let reads = Effects { network: true, idempotent: true, ..Effects::default() };
+    let declared = Effects { write: true, ..Effects::default() };
+    for (trust_annotations, effects, expected) in [
+        (false, None, Effects::WORST),
+        (true, None, reads),
+        (false, Some(declared), declared),
+        (true, Some(declared), declared),
+    ] {
+        let effects = effects.map(|effects| ("read_resource".to_owned(), effects)).into_iter().collect();
+        let command = faulty("odd_mcp.py", "prompts");
+        let settings = McpSettings {
+            command,
+            effects,
+            trust_annotations,
+            timeout_ms: Some(FOR_EVER),
+            ..McpSettings::default()
+        };
+        let source = Arc::new(McpSource::open("x", settings, Path::new(".")).unwrap());
+        assert!(source.ready(PATIENCE).await, "{:?}", source.notices());
+        let toolbox = Toolbox::new(vec![source], CallLimits::default());
+        toolbox.refresh();
+        let of = |name: &str| toolbox.specs().into_iter().find(|spec| spec.name == name).unwrap().effects;
+        assert_eq!(of("x_read_resource"), expected, "{trust_annotations}");
+        assert!(of("x_list_resources").changes_nothing(), "the model says nothing in it");
+    }
+}
+
+#[tokio::test]
 async fn prompts_that_cannot_be_listed_take_no_tools_away() {
     let (toolbox, notices) = odd("prompts").await;
     assert_eq!(names(&toolbox), ["x_good", "x_list_resources", "x_read_resource", "x_update"]);

@@ -1,8 +1,8 @@
 //! The host functions of a running skill: the tools of the environment, and the skills and tools that it was granted.
 
 use super::super::toolkit::Toolkit;
-use super::LoadedSkill;
 use super::state::ExecutorState;
+use super::{LoadedSkill, ToolReach};
 use crate::model::{SkillEvent, SkillUse};
 use async_trait::async_trait;
 use serde_json::{Map, Value};
@@ -20,6 +20,7 @@ pub(super) struct SkillHost {
     pub(super) limits: Limits,
     pub(super) shared: Arc<Mutex<ExecutorState>>,
     pub(super) grants: Grants,
+    pub(super) tools: ToolReach,
     pub(super) toolkit: Option<Toolkit>,
     pub(super) depth: u32,
     pub(super) seed: u64,
@@ -49,7 +50,7 @@ impl SkillHost {
         }));
         let worlds: BTreeSet<String> = bindings.iter().map(|binding| binding.name.clone()).collect();
         bindings.extend(self.grants.names().filter(|name| !worlds.contains(*name)).filter_map(|name| {
-            let spec = self.toolkit.as_ref()?.spec(name)?;
+            let spec = self.toolkit.as_ref()?.spec(name).filter(|spec| self.tools.has(spec))?;
             Some(Binding::call(spec.name, spec.parameters.into_iter().map(|p| p.name)))
         }));
         let invocation = Invocation {
@@ -83,6 +84,7 @@ impl SkillHost {
         let callee = Self {
             // A callee has its own grants, and never more than it was admitted with.
             grants: skill.grants.clone(),
+            tools: skill.tools,
             depth: depth + 1,
             ..self.clone()
         };
@@ -114,6 +116,7 @@ impl Host for SkillHost {
         let mut shared = self.shared.lock().await;
         if let Some(toolkit) = &self.toolkit
             && self.grants.allow(name)
+            && toolkit.spec(name).is_none_or(|spec| self.tools.has(&spec))
             && !shared.bindings.iter().any(|binding| binding.name == name)
         {
             return shared.ask_tool(toolkit, self.depth, &call).await;

@@ -22,7 +22,7 @@ use serde_json::Value;
 use skill_run::Tally;
 use sojourn_primitives::JsonPointer;
 use sojourn_sandbox::{Binding, BindingKind, CallError, HostError, Limits, Program, Sandbox};
-use sojourn_tools::{Condition, Environment, EnvironmentError, Grants, Parameter, ToolCall};
+use sojourn_tools::{Condition, Environment, EnvironmentError, Grants, Parameter, ToolCall, ToolSpec};
 use state::ExecutorState;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -41,8 +41,33 @@ pub struct LoadedSkill {
     pub program: Program,
     /// The skills and tools that it may call. Tools of the environment are granted to all.
     pub grants: Grants,
+    /// Which of the granted tools it gets that do not belong to the environment.
+    pub tools: ToolReach,
     /// Whether text from outside shaped it.
     pub untrusted: bool,
+}
+
+/// Which of its granted tools a skill gets that do not belong to the environment. A grant is a name, and another agent file may give that
+/// name to a tool that does more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ToolReach {
+    /// None: the skill was made elsewhere and names what it likes.
+    Nothing,
+    /// Those that change nothing.
+    Reading,
+    /// All, in logs of runs before the eighth set of rules.
+    Granted,
+}
+
+impl ToolReach {
+    /// Whether the skill gets this tool.
+    pub fn has(self, spec: &ToolSpec) -> bool {
+        match self {
+            Self::Nothing => false,
+            Self::Reading => spec.effects.changes_nothing(),
+            Self::Granted => true,
+        }
+    }
 }
 
 /// An environment, its reflexes, and the skills that may run in it.
@@ -182,6 +207,7 @@ impl SkillExecutor {
             limits: self.limits.clone(),
             shared: Arc::clone(&self.shared),
             grants: skill.grants.clone(),
+            tools: skill.tools,
             toolkit: self.toolkit.clone(),
             depth: 0,
             seed,

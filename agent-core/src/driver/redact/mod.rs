@@ -224,7 +224,9 @@ impl Matcher {
                     }
                     let (start, end) = reading.origin(hit.start(), hit.end());
                     let (start, end) = (start + offset, end + offset);
-                    if !markers.iter().any(|(from, to)| *from <= start && end <= *to) {
+                    // Of the markers that begin before it the last is the only one that can hold it.
+                    let before = markers.partition_point(|(from, _)| *from <= start);
+                    if !markers[..before].last().is_some_and(|(_, to)| end <= *to) {
                         found.push((start, end, needle.secret));
                     }
                 }
@@ -280,7 +282,7 @@ impl Matcher {
         self.names.iter().any(|name| marker(name) == text)
     }
 
-    /// The ranges of markers in a text that was redacted before.
+    /// The ranges of markers in a text that was redacted before, in order. None lies within another.
     fn markers(&self, text: &str) -> Vec<(usize, usize)> {
         if !text.contains("[secret ") {
             return Vec::new();
@@ -290,7 +292,15 @@ impl Matcher {
             let places: Vec<usize> = text.match_indices(&marker).map(|(start, _)| start).collect();
             places.into_iter().map(move |start| (start, start + marker.len()))
         };
-        self.names.iter().flat_map(ranges).collect()
+        let mut all: Vec<(usize, usize)> = self.names.iter().flat_map(ranges).collect();
+        all.sort_unstable_by_key(|(start, end)| (*start, std::cmp::Reverse(*end)));
+        let mut outermost: Vec<(usize, usize)> = Vec::with_capacity(all.len());
+        for range in all {
+            if outermost.last().is_none_or(|(_, end)| *end < range.1) {
+                outermost.push(range);
+            }
+        }
+        outermost
     }
 }
 

@@ -23,6 +23,26 @@ fn a_value_is_replaced_by_its_name_wherever_it_stands() {
 }
 
 #[test]
+fn markers_stay_among_any_number_of_secrets() {
+    let redactor = Redactor::new([
+        ("S".to_owned(), "hunter2secret".to_owned()),
+        // Its name has a secret within it, and a marker.
+        ("hunter2secret".to_owned(), "correct horse".to_owned()),
+        ("a [secret S]".to_owned(), "battery staple".to_owned()),
+    ]);
+    let times = 100_000;
+    let text = "[secret S]hunter2secret ".repeat(times);
+    assert_eq!(redactor.text(&text), "[secret S][secret S] ".repeat(times));
+    for (text, expected) in [
+        ("[secret hunter2secret] hunter2secret", "[secret hunter2secret] [secret S]"),
+        ("[secret a [secret S]] hunter2secret", "[secret a [secret S]] [secret S]"),
+        ("[secret hunter2secret [secret S]", "[secret [secret S] [secret S]"),
+    ] {
+        assert_eq!(redactor.text(text), expected);
+    }
+}
+
+#[test]
 fn an_encoded_secret_is_found() {
     let redactor = one("p/a ss\"wörd?");
     for text in [

@@ -1,6 +1,8 @@
 //! Trials of candidates for a skill: each runs in the same practice worlds from the same starting points.
 
-use super::super::executor::{ExecutorError, LiveReflex, LoadedSkill, SkillExecutor, SkillRun, Unrecorded};
+use super::super::executor::{
+    ExecutorError, LiveReflex, LoadedSkill, SkillExecutor, SkillRun, ToolReach, Unrecorded,
+};
 use super::super::observer::LongWork;
 use super::super::time_limit::WorkWatch;
 use super::super::toolkit::Toolkit;
@@ -284,6 +286,8 @@ fn candidate(plan: &TrialPlan, goal: &Condition, program: &Program) -> LoadedSki
         goal: Some(goal.clone()),
         program: program.clone(),
         grants: plan.granted.iter().cloned().collect(),
+        // What a program under trial is granted was chosen from tools that only read, and its toolkit calls no others.
+        tools: ToolReach::Granted,
         untrusted: false,
     }
 }

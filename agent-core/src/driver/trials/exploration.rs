@@ -1,7 +1,7 @@
 //! Practice worlds as `sojourn-synthesis` explores them.
 
 use super::super::DriveError;
-use super::super::executor::{ExecutorError, LoadedSkill, SkillExecutor};
+use super::super::executor::{ExecutorError, LoadedSkill, SkillExecutor, ToolReach};
 use super::super::observer::LongWork;
 use super::TrialRunner;
 use async_trait::async_trait;
@@ -131,6 +131,8 @@ impl PracticeWorld for ExploredWorld {
             goal: None,
             program: program.clone(),
             grants: granted.iter().cloned().collect::<Grants>(),
+            // What a program under trial is granted was chosen from tools that only read, and its toolkit calls no others.
+            tools: ToolReach::Granted,
             untrusted: false,
         };
         let call = ToolCall { name, args: Map::new() };

@@ -4,6 +4,7 @@ use super::super::DriveError;
 use super::super::executor::{ExecutorError, LiveReflex, LoadedSkill, SkillExecutor, SkillRun, Unrecorded};
 use super::super::loaded_skills::load_skills;
 use super::super::time_limit::WorkWatch;
+use crate::config::CORE_RULES;
 use crate::model::{CallTrace, Unlocked};
 use serde::Serialize;
 use serde_json::Value;
@@ -48,7 +49,8 @@ pub async fn run_once(
 ) -> Result<SingleRun, DriveError> {
     environment.reset(seed).await.map_err(ExecutorError::from)?;
     let mut programs = BTreeMap::new();
-    let skills: Arc<BTreeMap<String, LoadedSkill>> = Arc::new(load_skills(sandbox, library, &mut programs)?);
+    let skills: Arc<BTreeMap<String, LoadedSkill>> =
+        Arc::new(load_skills(sandbox, library, CORE_RULES, &mut programs)?);
     let reflexes: Vec<LiveReflex> = Vec::new();
     let mut executor = SkillExecutor::new(
         sandbox.clone(),

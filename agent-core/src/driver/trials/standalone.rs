@@ -2,12 +2,12 @@
 
 use super::super::DriveError;
 use super::super::executor::{LiveReflex, LoadedSkill};
-use super::super::loaded_skills::load_skills;
+use super::super::loaded_skills::{load_skills, tool_reach};
 use super::super::time_limit::WorkWatch;
 use super::TrialRunner;
 use super::attempt::{MAX_STEPS, Subject, prelude};
 use super::reflexes::ReflexTrialRunner;
-use crate::config::RunConfig;
+use crate::config::{CORE_RULES, RunConfig};
 use crate::core::planner::Planner;
 use crate::core::{seeds, trial_calls};
 use crate::model::{ReflexSource, RunOrigin};
@@ -42,7 +42,7 @@ impl StandaloneTrials {
         more: &[ReflexSource],
         limits: Limits,
     ) -> Result<Self, DriveError> {
-        let skills = Arc::new(load_skills(&sandbox, library, &mut BTreeMap::new())?);
+        let skills = Arc::new(load_skills(&sandbox, library, CORE_RULES, &mut BTreeMap::new())?);
         let mut reflexes = Vec::new();
         let broken = |name: &str, error: &dyn std::fmt::Display| {
             DriveError::Unusable(format!("reflex `{name}`: {error}"))
@@ -210,6 +210,7 @@ impl StandaloneTrials {
             goal,
             program: self.program(skill)?,
             grants: manifest.calls.iter().cloned().collect(),
+            tools: tool_reach(&manifest.origin, CORE_RULES),
             untrusted: manifest.is_untrusted(),
         })
     }

@@ -1,6 +1,7 @@
 //! The server's endpoints in OpenAI's dialect, for editors, scripts and other programs.
 
 use super::Served;
+use crate::eyes;
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
@@ -16,6 +17,9 @@ use sojourn_controller::chat_api::{
 use sojourn_controller::{Cancel, EmbedderInfo};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
+
+/// Side to which a picture is scaled that is only checked, in pixels.
+const SMALL: u32 = 32;
 
 /// The endpoints.
 pub(super) fn router() -> Router<Arc<Served>> {
@@ -72,8 +76,10 @@ async fn chat(State(served): State<Arc<Served>>, body: Result<Bytes, BytesReject
 async fn read_chat(served: &Served, body: &[u8]) -> Result<(ChatRequest, ChatAnswer), ApiError> {
     let seed = u64::from_le_bytes(random()?);
     let context_tokens = served.controller.model().context_tokens;
-    let limits = Limits { most_answers: served.most_answers, context_tokens, seed };
+    let limits =
+        Limits { most_answers: served.most_answers, context_tokens, seed, sees: served.controller.sees() };
     let request = ChatRequest::read(body, limits).await?;
+    check_pictures(&request).await?;
     if ![&served.id, &served.controller.model().name].contains(&&request.model) {
         return Err(ApiError::no_model(&request.model, &[&served.id]));
     }
@@ -81,6 +87,22 @@ async fn read_chat(served: &Served, body: &[u8]) -> Result<(ChatRequest, ChatAns
     let created = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
     let answer = ChatAnswer::new(&request, Head { id, created, model: served.id.clone() });
     Ok((request, answer))
+}
+
+/// Refuses a picture that cannot be decoded: the model would answer without it.
+async fn check_pictures(request: &ChatRequest) -> Result<(), ApiError> {
+    let Some(lens) = eyes::lens().filter(|_| !request.request.pictures.is_empty()) else { return Ok(()) };
+    let pictures: Vec<Arc<[u8]>> = request.request.pictures.values().cloned().collect();
+    let checking = tokio::task::spawn_blocking(move || {
+        pictures.iter().try_for_each(|bytes| lens.pixels(bytes, SMALL).map(drop))
+    });
+    let fault = match checking.await {
+        Ok(checked) => checked,
+        Err(error) => Err(error.to_string()),
+    };
+    fault.map_err(|fault| {
+        ApiError::new(400, Some("invalid_image"), format!("a picture cannot be shown: {fault}"))
+    })
 }
 
 async fn embeddings(State(served): State<Arc<Served>>, body: Result<Bytes, BytesRejection>) -> Response {

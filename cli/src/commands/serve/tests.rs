@@ -200,6 +200,36 @@ async fn a_scripted_endpoint_is_served_through_both_sides() {
 }
 
 #[tokio::test]
+async fn pictures_are_shown_to_a_model_that_sees_and_refused_by_one_that_does_not() {
+    let gif = "R0lGODlhAQABAIAAAP///wAAACwAAAAAAQABAAACAkQBADs=";
+    let showing = |base64: &str| {
+        let url = format!("data:image/gif;base64,{base64}");
+        let parts = json!([{"type": "text", "text": "What is it?"}, {"type": "image_url", "image_url": {"url": url}}]);
+        with("messages", json!([{"role": "user", "content": parts}]))
+    };
+    let mut seeing = Scripted::new(&["white"]);
+    seeing.model.sees = true;
+    let seeing = Arc::new(seeing);
+    let url = served(Arc::clone(&seeing) as Arc<dyn Controller>).await;
+    let chat = "/v1/chat/completions";
+    let (status, answer) = post(&url, chat, &showing(gif)).await;
+    assert_eq!((status, &answer["choices"][0]["message"]["content"]), (200, &json!("white")), "{answer}");
+    let asked = seeing.asked.lock().unwrap().pop().unwrap();
+    let blob = &asked.messages[0].parts[1].picture.as_ref().unwrap().blob;
+    assert!(asked.pictures[blob].starts_with(b"GIF89a"));
+    #[cfg(feature = "perception")]
+    {
+        let (status, answer) = post(&url, chat, &showing("R0lGODlhAQAB")).await;
+        assert_eq!((status, &answer["error"]["code"]), (400, &json!("invalid_image")), "{answer}");
+        assert!(seeing.asked.lock().unwrap().is_empty(), "it was not asked without the picture");
+    }
+    let blind = served(Arc::new(Scripted::new(&["white"]))).await;
+    let (status, answer) = post(&blind, chat, &showing(gif)).await;
+    assert_eq!((status, &answer["error"]["param"]), (400, &json!("messages[0].content[1].type")), "{answer}");
+    assert!(answer["error"]["message"].as_str().unwrap().contains("the model cannot see"), "{answer}");
+}
+
+#[tokio::test]
 async fn a_stream_is_events_that_end_with_done() {
     let url = served(Arc::new(Scripted::new(&["Hel", "lo"]))).await;
     let mut body = with("stream", true);

@@ -99,7 +99,10 @@ pub async fn import(home: &Home, args: &Import) -> Result<()> {
         ));
     }
     if !missing.is_empty() {
-        output::note(format!("they call unknown tools or skills: {}", missing.join(", ")));
+        output::note(format!(
+            "they call unknown tools or skills: {}; tools of agent files are never granted to imported skills",
+            missing.join(", ")
+        ));
     }
     for name in &drafts {
         output::line(format!("{name} is a draft; `sojourn skills test {name} --admit` tries it"))?;

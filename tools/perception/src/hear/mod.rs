@@ -14,12 +14,13 @@ pub use listen::{EarError, EarFiles, Ears, Segment};
 pub use sound::{MAX_SECONDS, SoundError, SoundReader};
 
 use crate::kept::Kept;
+use crate::networks::Networks;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sojourn_tools::outside::offload::{GiveUp, offload};
 use sojourn_tools::schema::identifier;
 use sojourn_tools::{CallContext, Content, Effects, FixedSource, FunctionTool, Media, Tool, ToolOutcome};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How much longer the toolbox waits than the work may take, so that the error says which work took too long.
@@ -30,6 +31,8 @@ const GRACE: Duration = Duration::from_secs(5);
 pub struct Hearing {
     /// The networks. They are loaded at the first call that needs them.
     pub files: EarFiles,
+    /// Limit on the networks that stay loaded, in MiB, by the size of their files.
+    pub memory_mib: u64,
     /// Time limit of a call.
     pub within: Duration,
 }
@@ -53,8 +56,8 @@ struct Heard {
 /// The source `name` of tools that hear. A result is kept by the content of its sound, so a sound is heard once.
 pub fn hear(name: &str, hearing: Hearing) -> FixedSource {
     let limit = (hearing.within + GRACE).as_millis().try_into().unwrap_or(u64::MAX);
-    let own =
-        Arc::new(Own { hearing, ears: Mutex::default(), written: Kept::default(), found: Kept::default() });
+    let networks = Networks::new(hearing.memory_mib);
+    let own = Arc::new(Own { hearing, networks, written: Kept::default(), found: Kept::default() });
     let effects = Effects { idempotent: true, ..Effects::default() };
     let tool = |verb: &str, about: &str, writes: bool| {
         let own = Arc::clone(&own);
@@ -78,8 +81,7 @@ pub fn hear(name: &str, hearing: Hearing) -> FixedSource {
 
 struct Own {
     hearing: Hearing,
-    /// Loaded networks, and whether they write.
-    ears: Mutex<Option<(Arc<Ears>, bool)>>,
+    networks: Networks,
     written: Kept<Heard>,
     found: Kept<Heard>,
 }
@@ -129,17 +131,15 @@ impl Own {
         done.map_err(|error| error.to_string())?.map_err(|reason| format!("{handle}: {reason}"))
     }
 
-    /// The networks, loaded at the first use. A failure is tried again at the next.
+    /// The networks; those that write down find speech, too.
     fn ears(&self, writes: bool) -> Result<Arc<Ears>, String> {
-        let mut ears = self.ears.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((ears, can_write)) = &*ears
-            && (*can_write || !writes)
-        {
-            return Ok(Arc::clone(ears));
+        let files = &self.hearing.files;
+        let open = || Ears::open(files, writes).map_err(|error| error.to_string());
+        match self.networks.known("writing") {
+            Some(ears) => Ok(ears),
+            None if writes => self.networks.get("writing", &[&files.voice, &files.writer], open),
+            None => self.networks.get("finding", &[&files.voice], open),
         }
-        let opened = Arc::new(Ears::open(&self.hearing.files, writes).map_err(|error| error.to_string())?);
-        *ears = Some((Arc::clone(&opened), writes));
-        Ok(opened)
     }
 }
 
@@ -181,7 +181,7 @@ mod tests {
             vocabulary: nowhere.clone(),
             settings: nowhere,
         };
-        let source = hear("hear", Hearing { files, within: Duration::from_mins(1) });
+        let source = hear("hear", Hearing { files, memory_mib: 1024, within: Duration::from_mins(1) });
         let toolbox = Toolbox::new(vec![Arc::new(source)], CallLimits::default());
         let store = Arc::new(MediaInMemory::default());
         let hear = async |bytes: Vec<u8>, name: &str| {

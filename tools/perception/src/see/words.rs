@@ -7,8 +7,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use sojourn_tools::{CallContext, Media, ToolOutcome};
-use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 /// Limit on the labels of one call. Each is read by the network, some of them in a second.
 const MAX_LABELS: usize = 256;
@@ -46,31 +45,15 @@ pub(super) struct MatchArguments {
     text: String,
 }
 
-/// The networks that compare pictures with words, loaded at the first use, and what they said.
+/// What the networks that compare pictures with words said.
 #[derive(Default)]
 pub(super) struct Words {
-    dual: Mutex<Option<Arc<DualEncoder>>>,
-    matcher: Mutex<Option<Arc<Matcher>>>,
     /// Vectors of pictures.
     seen: Kept<Vec<f32>>,
     matched: Kept<f32>,
 }
 
-/// A network, loaded at the first use. A failure is tried again at the next.
-fn loaded<T>(
-    kept: &Mutex<Option<Arc<T>>>,
-    folder: Option<&PathBuf>,
-    open: impl FnOnce(&PathBuf) -> Result<T, crate::WordsError>,
-) -> Result<Arc<T>, String> {
-    let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(network) = &*kept {
-        return Ok(Arc::clone(network));
-    }
-    let folder = folder.ok_or("no network that compares pictures with words is set")?;
-    let opened = Arc::new(open(folder).map_err(|error| error.to_string())?);
-    *kept = Some(Arc::clone(&opened));
-    Ok(opened)
-}
+const NO_FOLDER: &str = "no network that compares pictures with words is set";
 
 impl Sight {
     pub(super) async fn similar(
@@ -141,10 +124,7 @@ impl Sight {
             let text = args.text.clone();
             let matching = self.work(&media, move |sight, _| {
                 let picture = Picture::decode(&bytes).map_err(|error| error.to_string())?;
-                let matcher = loaded(&sight.words.matcher, sight.eyes.matcher.as_ref(), |folder| {
-                    Matcher::open(folder)
-                })?;
-                matcher.matches(&picture, &text).map_err(|error| error.to_string())
+                sight.matcher()?.matches(&picture, &text).map_err(|error| error.to_string())
             });
             self.words.matched.put(key, matching.await?)
         };
@@ -170,7 +150,13 @@ impl Sight {
     }
 
     fn dual(&self) -> Result<Arc<DualEncoder>, String> {
-        loaded(&self.words.dual, self.eyes.dual.as_ref(), |folder| DualEncoder::open(folder))
+        let folder = self.eyes.dual.as_ref().ok_or(NO_FOLDER)?;
+        self.networks.get("dual", &[folder], || DualEncoder::open(folder).map_err(|error| error.to_string()))
+    }
+
+    fn matcher(&self) -> Result<Arc<Matcher>, String> {
+        let folder = self.eyes.matcher.as_ref().ok_or(NO_FOLDER)?;
+        self.networks.get("matcher", &[folder], || Matcher::open(folder).map_err(|error| error.to_string()))
     }
 }
 

@@ -8,10 +8,10 @@
 )]
 
 use crate::support::sockets::processes_with;
-use crate::support::{browser, chromium};
+use crate::support::{Server, browser, chromium};
 use rustix::process::Signal;
-use sojourn_browser::{Chromium, Settings};
-use sojourn_testkit::{again, send_signal, until};
+use sojourn_browser::{Chromium, Launcher, Settings};
+use sojourn_testkit::{again, eventually, send_signal, until};
 use std::path::Path;
 
 /// Set for [`owner`]: how long it lives.
@@ -102,4 +102,26 @@ async fn a_dropped_browser_has_left_nothing_behind() {
     drop(browser);
     assert!(!Path::new(&profile).exists(), "{profile} is deleted");
     assert_eq!(processes_with(&profile), Vec::<u32>::new());
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_page_that_takes_too_much_memory_ends_its_browser_alone() {
+    let Some(program) = chromium() else { return };
+    let server = Server::start().await;
+    let hosts = vec![server.host()];
+    let settings = Settings { program: Some(program), hosts, memory_mib: 900, ..Settings::default() };
+    let launcher = Launcher::new(settings);
+    let browser = launcher.browser().await.unwrap();
+    let mut page = browser.page().await.unwrap();
+    page.open(&server.url("/form")).await.unwrap();
+    // 2.5 GB, if nobody ends it.
+    let greedy = "(async () => { const kept = []; for (let part = 0; part < 40; part += 1) { \
+                  kept.push(new Uint8Array(1 << 26).fill(part + 1)); await new Promise((go) => setTimeout(go, 50)); } \
+                  return kept.length; })()";
+    let error = page.evaluate(greedy).await.unwrap_err();
+    assert!(error.is_gone() && error.to_string().contains("more memory than `memory_mib` allows"), "{error}");
+    eventually("the browser is gone", async || browser.is_gone().then_some(())).await;
+    let next = launcher.browser().await.unwrap();
+    next.page().await.unwrap().open(&server.url("/form")).await.unwrap();
 }
