@@ -5,6 +5,9 @@ use super::{
 };
 use reqwest::Url;
 
+/// What separates the segments of a path: on Unix a backslash is a letter of a name, for browsers and on Windows it is not.
+const SEPARATORS: [&[char]; 2] = [&['/'], &['/', '\\']];
+
 /// All texts by which a program or a server may take `text` for the same file or page, `text` first. Of a URL these are the
 /// canonical form and what servers may read its path as; of a path, the one without dot segments and empty ones. A text that can
 /// be read as a URL can be a path too: `http://x/../../a` is `a`.
@@ -14,8 +17,8 @@ pub fn names(text: &str) -> Vec<String> {
         names.push(url.to_string());
         names.extend(loose_readings(url.path()).iter().map(|path| with_path(&url, path)));
     }
-    if text.contains(['/', '\\']) {
-        names.push(resolved(text));
+    for separators in SEPARATORS.into_iter().filter(|separators| text.contains(*separators)) {
+        names.push(resolved(text, separators));
     }
     names
 }
@@ -24,13 +27,14 @@ pub fn names(text: &str) -> Vec<String> {
 /// begins, what it leads to. Empty for a text that is straightforward.
 pub fn destinations(text: &str) -> Vec<String> {
     let Some(url) = CanonicalUrl::parse(text) else {
-        let leads_up = text.split(['/', '\\']).any(|segment| segment == "..");
-        return if leads_up { vec![resolved(text)] } else { Vec::new() };
+        let leads_up = |separators: &&[char]| text.split(*separators).any(|segment| segment == "..");
+        return SEPARATORS.into_iter().filter(leads_up).map(|separators| resolved(text, separators)).collect();
     };
     // As a path it is below a directory that is named like the scheme, unless it leads out of it.
-    let as_path = leads_out(text).then(|| resolved(text));
+    let out = SEPARATORS.into_iter().filter(|separators| leads_out(text, separators));
+    let as_path: Vec<String> = out.map(|separators| resolved(text, separators)).collect();
     if is_straight(text) {
-        return as_path.into_iter().collect();
+        return as_path;
     }
     let path = raw_path(text).unwrap_or_else(|| url.path().to_owned());
     let readings = [decoded_path(&path), without_dots_and_parameters(&path)];
@@ -41,9 +45,9 @@ pub fn destinations(text: &str) -> Vec<String> {
 }
 
 /// Whether a path leads out of the directory that it begins with.
-fn leads_out(path: &str) -> bool {
+fn leads_out(path: &str, separators: &[char]) -> bool {
     let mut depth = 0_usize;
-    path.split(['/', '\\']).filter(|segment| !matches!(*segment, "" | ".")).any(|segment| {
+    path.split(separators).filter(|segment| !matches!(*segment, "" | ".")).any(|segment| {
         depth = if segment == ".." { depth.saturating_sub(1) } else { depth + 1 };
         depth == 0
     })
@@ -85,10 +89,10 @@ fn with_path(url: &CanonicalUrl, path: &str) -> String {
     format!("{scheme}://{host}{port}{path}{query}")
 }
 
-/// A path without `.`, `..` and empty segments, with slashes.
-fn resolved(path: &str) -> String {
+/// A path without `.`, `..` and empty segments, with slashes for its separators.
+fn resolved(path: &str, separators: &[char]) -> String {
     let mut kept: Vec<&str> = Vec::new();
-    for segment in path.split(['/', '\\']) {
+    for segment in path.split(separators) {
         match segment {
             "" | "." => {}
             ".." => {
@@ -97,7 +101,7 @@ fn resolved(path: &str) -> String {
             _ => kept.push(segment),
         }
     }
-    let root = if path.starts_with(['/', '\\']) { "/" } else { "" };
+    let root = if path.starts_with(separators) { "/" } else { "" };
     format!("{root}{}", kept.join("/"))
 }
 
@@ -124,8 +128,12 @@ mod tests {
             assert!(destinations(text).iter().any(|name| name == "secret/a"), "{text}");
         }
         let long = format!("{}secret", "./".repeat(100_000));
-        assert_eq!(names(&long)[1], "secret", "no length hides what a path leads to");
-        assert_eq!(destinations("public/../secret/a"), ["secret/a"]);
+        assert_eq!(names(&long)[1..], ["secret", "secret"], "no length hides what a path leads to");
+        assert_eq!(destinations("public/../secret/a"), ["secret/a", "secret/a"]);
+        // A backslash is a letter of a name, or it is not.
+        let either = r"public/../secret/c\..\..\public\d/../a";
+        assert_eq!(destinations(either), ["secret/a", "public/a"]);
+        assert!(names(r"./secret/c\..\../../a").iter().any(|name| name == "secret/a"));
         assert_eq!(names("a..b"), ["a..b"]);
         for straight in
             ["./build.sh", "a//b", "src/a..b", "git diff HEAD~2..HEAD", "https://docs.rs/ä?q=a/../b"]
@@ -174,10 +182,32 @@ mod tests {
             for text in [text, path] {
                 prop_assert_eq!(&names(&text)[0], &text);
                 destinations(&text);
-                if text.contains(['/', '\\']) {
-                    prop_assert!(names(&text).contains(&resolved(&text)), "a file may be meant");
+                for separators in SEPARATORS {
+                    if text.contains(separators) {
+                        prop_assert!(names(&text).contains(&resolved(&text, separators)), "a file may be meant");
+                    }
                 }
             }
+        }
+
+        #[cfg(unix)]
+        #[test]
+        fn what_this_system_opens_is_among_the_names(path in r"(/|\\|\.{1,2}|[ac]){1,16}") {
+            use std::path::{Component, Path, PathBuf};
+            let mut opened = PathBuf::new();
+            for component in Path::new(&path).components() {
+                match component {
+                    Component::ParentDir => drop(opened.pop()),
+                    Component::CurDir => {}
+                    other => opened.push(other),
+                }
+            }
+            let opened = opened.to_str().unwrap().to_owned();
+            let differs = path.split('/').any(|segment| segment == "..");
+            if path.contains('/') {
+                prop_assert!(names(&path).contains(&opened), "{path}: {:?}", names(&path));
+            }
+            prop_assert!(!differs || destinations(&path).contains(&opened), "{path}: {:?}", destinations(&path));
         }
     }
 }
