@@ -75,7 +75,7 @@ export class Moment {
     this.mind = h("section", { class: "card mind", "aria-label": "Controller" });
     this.record = h("section", { class: "card raw", "aria-label": "Record" });
     this.view = h("div", { class: "moment" },
-      h("header", { class: "moment-head" }, this.title, this.place,
+      h("header", { class: "moment-head" }, h("div", { class: "moment-title" }, this.title, this.fork && h("button", { type: "button", class: "small", title: "Begin another future after this record", onclick: () => this.fork(this.seq) }, "Fork here…")), this.place,
         h("div", { class: "scrubber", role: "group", "aria-label": "Scrubber" },
           h("button", { type: "button", "aria-label": "Previous record", title: "Previous record (p)", onclick: () => this.step(-1) }, "‹"),
           this.button,
@@ -239,8 +239,7 @@ export class Moment {
       change.length > 0 && h("table", { class: "changes" }, h("caption", {}, "What the step changed"),
         h("tbody", {}, change.slice(0, 60).map(([path, value]) => h("tr", {}, h("th", { scope: "row" }, path), h("td", {}, cut(JSON.stringify(value) ?? "", 200)))))),
       detail.payload && raw,
-      detail.hash && h("p", { class: "hash" }, "hash ", h("code", {}, detail.hash)),
-      this.fork && detail.seq && h("div", { class: "buttons" }, h("button", { type: "button", onclick: () => this.fork(detail.seq) }, "Fork here…")));
+      detail.hash && h("p", { class: "hash" }, "hash ", h("code", {}, detail.hash)));
   }
 
   // Playing.

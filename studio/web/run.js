@@ -14,6 +14,8 @@ import { axisChoice, figures } from "./plots.js";
 
 /** The pause between two looks at a run that grows. */
 const BETWEEN_LOOKS_MS = 100;
+/** The overview is drawn whole, so it is drawn less often. */
+const BETWEEN_STRIPS_MS = 1000;
 
 /** The page of a run. Returns what ends it. */
 export async function runPage(place, { source, seq: wanted, kinds = [], remember = () => {} }) {
@@ -225,6 +227,13 @@ export async function runPage(place, { source, seq: wanted, kinds = [], remember
 
   // Growing.
 
+  let stripTimer = 0;
+  const drawStripSoon = () => {
+    stripTimer ||= setTimeout(() => {
+      stripTimer = 0;
+      if (!state.closed && !strip.range) strip.load(state.read).catch(() => {});
+    }, BETWEEN_STRIPS_MS);
+  };
   let busy = false;
   let again = false;
   async function grow() {
@@ -243,7 +252,7 @@ export async function runPage(place, { source, seq: wanted, kinds = [], remember
         if (now.read > state.read) {
           state.read = now.read;
           await timeline.grow(now.read, now.groups);
-          if (!strip.range) await strip.load(now.read);
+          drawStripSoon();
         }
         if (state.target && now.read >= state.target) await seek(state.target, { from: "address" });
         const isBehind = now.read < now.run.records && !now.sampled;
@@ -280,6 +289,7 @@ export async function runPage(place, { source, seq: wanted, kinds = [], remember
     state.closed = true;
     unfollow();
     clearInterval(calls);
+    clearTimeout(stripTimer);
     document.removeEventListener("keydown", pressed);
     timeline.close();
     strip.close();

@@ -12,8 +12,8 @@ use sojourn_core::RecordKind;
 use sojourn_logbook::{Decline, Outline};
 use sojourn_memory::{RunInfo, Store};
 
-/// Records before the death within which the last steps surely lie.
-const NEAR: u64 = 400;
+/// Records before the death within which its beginning is looked for.
+const NEAR: u64 = 2000;
 
 /// What fell before a record, and where another future can begin.
 #[derive(Debug, Clone, Serialize)]
@@ -68,20 +68,47 @@ pub(crate) async fn fall(
     Ok(Fall { fork: fork_before(&outline, first, fell), remembers: outline.remembers(), decline })
 }
 
+/// The kinds of records by which the core learns what happened, and upon which it decides.
+const EVENTS: [RecordKind; 14] = [
+    RecordKind::EpisodeStarted,
+    RecordKind::Recalled,
+    RecordKind::Looked,
+    RecordKind::ToolAnswered,
+    RecordKind::ControllerAnswered,
+    RecordKind::ControllerFailed,
+    RecordKind::StartsObserved,
+    RecordKind::Explored,
+    RecordKind::Discovered,
+    RecordKind::CandidatesTried,
+    RecordKind::SkillsRetested,
+    RecordKind::ReflexesTried,
+    RecordKind::Acted,
+    RecordKind::OutOfTime,
+];
+
 /// The place before the last decision until record `until` from which on new settings count, in the episode that begins with record
-/// `first`.
+/// `first`: before a request to the controller, or before the choice of the task, where none was made since.
 fn fork_before(outline: &Outline, first: u64, until: u64) -> Option<ForkPlace> {
     let last = |kind, before: u64| outline.last_before(before, kind).filter(|seq| *seq >= first);
-    let asked = last(RecordKind::AskController, until + 1).map(|asked| {
-        let is = |back: u64, kind| asked > back && outline.kind(asked - back) == Some(kind);
-        if is(1, RecordKind::Recalled) && is(2, RecordKind::Recall) {
-            // What was recalled for it is recalled again.
-            asked - 2
-        } else {
-            // The request itself was settled by the record before it: the one before that leaves this one open.
-            last(RecordKind::AskController, asked).unwrap_or(asked)
-        }
-    });
+    let task = outline.groups(first, until, 1..=1).pop().map(|task| task.first);
+    let asked = last(RecordKind::AskController, until + 1)
+        // The choice of the task begins with its request, if it has one.
+        .filter(|asked| task.is_none_or(|task| *asked > task + 2))
+        .map(|asked| {
+            let is = |back: u64, kind| asked > back && outline.kind(asked - back) == Some(kind);
+            if is(1, RecordKind::Recalled) && is(2, RecordKind::Recall) {
+                // What was recalled for it is recalled again.
+                asked - 2
+            } else {
+                // The request itself was settled by the record before it: the one before that leaves this one open.
+                last(RecordKind::AskController, asked).unwrap_or(asked)
+            }
+        });
+    if let (None, Some(before)) = (asked, task) {
+        // What is decided upon an event is settled with it: the choice is open as long as the event has not come.
+        let event = EVENTS.into_iter().filter_map(|kind| last(kind, before)).max();
+        return Some(ForkPlace { at: event?.checked_sub(1).filter(|at| *at > 0)?, before });
+    }
     let before = asked.or_else(|| last(RecordKind::Act, until + 1)).unwrap_or(first);
     Some(ForkPlace { at: before.checked_sub(1).filter(|at| *at > 0)?, before })
 }
@@ -107,7 +134,12 @@ mod tests {
             let Some(ForkPlace { at, before }) = fork_before(&outline, first, until) else {
                 panic!("no place before {until}")
             };
-            assert!(at + 1 == before && before <= until && before >= first, "{until}: {at}");
+            assert!(at < before && before <= until && before >= first && at >= first.max(2) - 1, "{until}: {at}");
+            // The choice of the task is open: it was made upon an event after the fork.
+            let task = outline.groups(first, until, 1..=1).pop();
+            if task.is_some_and(|task| task.first == before) {
+                assert!(EVENTS.into_iter().any(|kind| outline.kind(at + 1) == Some(kind)), "{until}: {at}");
+            }
         }
         let watched = Watched::of(outline);
         let fall = serde_json::to_value(fall(&store, &info, &watched, 66).await.unwrap()).unwrap();
