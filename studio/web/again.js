@@ -25,7 +25,7 @@ function variants({ fallen, remembers }, settings, tasks) {
   // A task that speaks of what ran out may have prevented it: it comes first, and is chosen.
   const gone = [...spent, worst?.name].filter(Boolean).map((name) => name.toLowerCase());
   const [thing, fit] = gone.map((name) => [name, tasks.find((task) => `${task.name} ${task.description}`.toLowerCase().split(/[^\p{L}\p{N}]+/u).includes(name))]).find(([, task]) => task) ?? [];
-  if (tasks.length) list.push({ name: "task", label: "Give it another task", about: fit ? `${thing} ran low, and ${fit.name} is about it` : "it does that, and what it needs for it", tasks, chosen: fit?.name });
+  if (tasks.length) list.push({ name: "task", label: "Give it another task", about: fit ? `${thing} ran low, and ${fit.name} is about it: it does that again and again` : "it does that, and what it needs for it, again and again", tasks, chosen: fit?.name });
   const first = list.find((one) => one.name === "task" && fit) ?? list.find((one) => one.name === "deliberate") ?? list[0];
   return [first, ...list.filter((one) => one !== first)];
 }
@@ -61,7 +61,7 @@ export async function tryAgain(run, fall) {
     act: async (form, tell) => {
       const one = list.find(({ name }) => name === form.get("variant")) ?? list[0];
       await forked(run, {
-        at, title: `again: ${one.label.toLowerCase()}`, settings: [...budget.settings(), ...(one.name === "task" ? [`run.tasks=${JSON.stringify([String(form.get("task"))])}`] : one.settings ?? [])], prompt: one.name === "warned" ? String(form.get("prompt")) : undefined,
+        at, title: `again: ${one.label.toLowerCase()}`, settings: [...budget.settings(), ...(one.name === "task" ? [`run.tasks=${JSON.stringify([String(form.get("task"))])}`, "run.repeat_tasks=true"] : one.settings ?? [])], prompt: one.name === "warned" ? String(form.get("prompt")) : undefined,
         agent: form.get("agent") || undefined, steps: Number(form.get("steps")) || STEPS, minutes: Number(form.get("minutes")) || undefined,
       }, { tell });
     },

@@ -54,14 +54,14 @@ function declineWords({ steps, fallen }) {
 }
 
 export class Ended {
-  /** `seek(seq)` shows a record; `fork(seq)` asks for a fork after it and `again(fall)` for a try, where that is possible. */
-  constructor({ source, times, seek, fork = null, again = null }) {
+  /** `seek(seq)` shows a record, and `frameAt(seq)` is the world at one; `fork(seq)` asks for a fork after it and `again(fall)` for a try, where that is possible. */
+  constructor({ source, times, seek, frameAt, fork = null, again = null }) {
     // What it leads to is below it: it makes room.
     const leave = (seq) => {
       this.details.open = false;
       seek(seq);
     };
-    Object.assign(this, { source, times, seek: leave, fork, again, death: 0, known: "", stand: "", deaths: [], chosen: 0, drawn: 0 });
+    Object.assign(this, { source, times, seek: leave, frameAt, fork, again, death: 0, known: "", stand: "", deaths: [], chosen: 0, drawn: 0 });
     // What was read of a death does not change.
     this.read = new Map();
     this.words = h("span", { class: "ended-words" });
@@ -74,10 +74,9 @@ export class Ended {
   }
 
   /** Opens it and goes there. */
-  async open(focus = true) {
-    if (this.chosen) await this.chooseFor(this.chosen);
+  async open() {
     this.details.open = true;
-    if (!focus) return;
+    if (this.chosen) await this.chooseFor(this.chosen);
     this.details.querySelector("summary").focus();
     this.view.scrollIntoView({ block: "nearest" });
   }
@@ -120,11 +119,19 @@ export class Ended {
     if (!seq) return;
     this.death = seq;
     this.otherwise.hidden = false;
+    // What fell is asked for together with the moment.
+    if (this.details.open) this.fallOf(seq).catch(() => {});
     const { frame } = await this.around(seq);
     if (seq !== this.death) return;
     const [how = "died"] = frame?.ending ?? [];
     fill(this.words, h("span", { class: "glyph", "aria-hidden": "true" }, "✖ "), `${how}, in episode ${frame?.episode ?? "?"}`, h("span", { class: "note" }, ` death ${at + 1} of ${this.total}${this.stand ? `; the run: ${this.stand}` : ""}`));
     if (this.details.open) await this.drawBody();
+  }
+
+  /** The reader has chosen a death. What was chosen just before does not count any more. */
+  pick(at) {
+    this.chosen = this.deaths[at];
+    return this.choose(at);
   }
 
   /** What was read before, or what `read()` reads now. */
@@ -137,19 +144,21 @@ export class Ended {
     return this.read.get(key);
   }
 
-  frameOf(seq) {
-    return this.once(`frame ${seq}`, async () => {
-      const { frames } = await this.source.frames(seq, seq);
-      return frames.find((frame) => frame.seq === seq) ?? null;
-    });
+  async frameOf(seq) {
+    const frame = await this.frameAt(seq);
+    if (frame?.problem) throw new Error(frame.problem);
+    return frame?.seq === seq ? frame : null;
   }
 
   /** The moment of a death, and what was last seen of the world before it. */
   around(seq) {
     return this.once(`around ${seq}`, async () => {
-      const { frames } = await this.source.frames(Math.max(1, seq - LOOK_BACK), seq);
-      const frame = frames.find((one) => one.seq === seq) ?? null;
-      return { frame, world: frames.filter((one) => one.seq < seq && one.episode === frame?.episode && one.view).at(-1)?.view ?? null };
+      const frame = await this.frameOf(seq);
+      for (let before = seq - 1; before >= Math.max(1, seq - LOOK_BACK); before -= 1) {
+        const one = await this.frameOf(before);
+        if (one?.view && one.episode === frame?.episode) return { frame, world: one.view };
+      }
+      return { frame, world: null };
     });
   }
 
@@ -234,8 +243,8 @@ export class Ended {
       frame?.calls.length > 0 && h("ol", { class: "calls" }, frame.calls.map((call) => h("li", {}, cut(call, 300)))),
       h("div", { class: "buttons" }, worst && this.button(worst.from_seq, `Show where ${worst.name} began to fall`), spent.map((one) => this.button(one.reached_seq, `Show where ${one.name} ran out`)),
         this.button(death, `Show that moment: record ${count(death)}`),
-        this.deaths.length > 1 && h("button", { type: "button", class: "small", disabled: at <= 0, onclick: () => this.choose(at - 1) }, "‹ Death before"),
-        this.deaths.length > 1 && h("button", { type: "button", class: "small", disabled: at >= this.deaths.length - 1, onclick: () => this.choose(at + 1) }, "Death after ›")));
+        this.deaths.length > 1 && h("button", { type: "button", class: "small", disabled: at <= 0, onclick: () => this.pick(at - 1) }, "‹ Death before"),
+        this.deaths.length > 1 && h("button", { type: "button", class: "small", disabled: at >= this.deaths.length - 1, onclick: () => this.pick(at + 1) }, "Death after ›")));
   }
 
   /** The task, the memories with the reason for each, the world, and what the controller answered last. */
@@ -260,7 +269,7 @@ export class Ended {
   drawOtherwise(place, fall) {
     const [worst] = fall.fallen;
     fill(place, h("h3", {}, "What would have happened otherwise?"), fall.fork
-      ? [h("p", {}, `Record ${count(fall.fork.before)} is the last decision before ${worst ? `${worst.name} began to fall` : "the end"} from which another future was possible. A fork begins there, and one thing is different.`),
+      ? [h("p", {}, `Record ${count(fall.fork.before)} is the last decision before ${worst ? `${worst.name} began to fall` : "the end"} from which another future was possible. A fork begins before it, and one thing is different.`),
         h("div", { class: "buttons" }, h("button", { type: "button", class: "primary", onclick: () => this.again(fall) }, "Try it again from here…"),
           h("button", { type: "button", class: "small", onclick: () => this.fork(fall.fork.at) }, "Fork with other settings…"), this.button(fall.fork.before, "Show the decision"))]
       : h("p", { class: "note" }, "There is no decision before it from which a fork could begin."));

@@ -29,7 +29,8 @@ export async function runPage(place, { source, seq: wanted, kinds = [], remember
   const strip = new Strip({ source, seek: (seq) => seek(seq, { from: "strip" }) });
   const moment = new Moment({ source, times, seek: (seq, how) => seek(seq, { from: "moment", ...how }), fork: source.canAct ? forkHere : null });
 
-  const ended = new Ended({ source, times, seek: (seq) => seek(seq, { from: "key" }), fork: source.canAct ? forkHere : null, again: source.canAct ? (fall) => tryAgain(latest, fall) : null });
+  moment.total = one.read;
+  const ended = new Ended({ source, times, seek: (seq) => seek(seq, { from: "key" }), frameAt: (seq) => moment.frameAt(seq), fork: source.canAct ? forkHere : null, again: source.canAct ? (fall) => tryAgain(latest, fall) : null });
 
   async function seek(seq, { from, scrub = false } = {}) {
     if (!seq || state.closed) return;
@@ -215,15 +216,15 @@ export async function runPage(place, { source, seq: wanted, kinds = [], remember
         plot();
       }), charts)));
 
+  // Without a record in the address: the end, as far as the log is read in a moment, and how it ended.
+  const isWhole = one.read >= one.run.records || Boolean(one.sampled);
+  if (!wanted && !one.run.live && isWhole) ended.details.open = true;
   head(one);
   await Promise.all([timeline.load(one), strip.load(one.read)]);
   // A record that was not read yet is gone to once it has been.
   if (wanted > one.read && !one.sampled) state.target = wanted;
-  // Without a record in the address: the end, as far as the log is read in a moment, and how it ended.
-  const isWhole = one.read >= one.run.records || Boolean(one.sampled);
   const first = wanted || (isWhole ? one.run.records : 1);
   await seek(Math.min(first, Math.max(1, one.sampled ? first : one.read)), { from: state.target || !wanted ? "start" : "address" });
-  if (!wanted && !one.run.live && isWhole) await ended.open(false);
 
   // Growing.
 
