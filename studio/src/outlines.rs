@@ -15,7 +15,7 @@ use tokio::task::JoinSet;
 /// The most runs whose outlines are kept.
 const MOST_RUNS: usize = 12;
 /// Records that are read at once: as many as the store fetches.
-const BATCH: usize = 128;
+const BATCH: usize = 64;
 /// How long a request waits for an outline that is being read. Then it gets the part that was read.
 const PATIENCE: Duration = Duration::from_millis(300);
 /// After so many records in one go, the room that was kept for more is given back.

@@ -5,8 +5,9 @@ import { count } from "./format.js";
 import { get } from "./source.js";
 import { agentChoice, budgetFields, forked } from "./act.js";
 
-/** Steps that the other future gets, where nothing else is said: enough to see whether it goes better. */
+/** Steps that the other future gets at least, and steps beyond those until the agent died: enough to see whether it goes better. */
 const STEPS = 300;
+const STEPS_BEYOND = 100;
 
 /** What may be different: `{ name, label, about, settings, prompt, goal }`. */
 function variants({ fallen, remembers }, settings, tasks) {
@@ -34,6 +35,7 @@ function variants({ fallen, remembers }, settings, tasks) {
 export async function tryAgain(run, fall) {
   const path = `/runs/${encodeURIComponent(run.run)}`;
   const { at } = fall.fork;
+  const enough = Math.max(STEPS, Math.ceil((fall.fork.steps + STEPS_BEYOND) / 50) * 50);
   let choice;
   let list;
   let budget;
@@ -41,7 +43,7 @@ export async function tryAgain(run, fall) {
     const [agents, { settings, used }, { tasks }] = await Promise.all([agentChoice(run, "the built-in one of the run's world"), get(`${path}/settings`, { at }), get(`${path}/goals`)]);
     choice = agents;
     list = variants(fall, settings, tasks);
-    budget = budgetFields((key) => settings.find((one) => one.key === key)?.value, used, { steps: STEPS });
+    budget = budgetFields((key) => settings.find((one) => one.key === key)?.value, used, { steps: enough });
   } catch (error) {
     say(error.message, true);
     return;
@@ -62,7 +64,7 @@ export async function tryAgain(run, fall) {
       const one = list.find(({ name }) => name === form.get("variant")) ?? list[0];
       await forked(run, {
         at, title: `again: ${one.label.toLowerCase()}`, settings: [...budget.settings(), ...(one.name === "task" ? [`run.tasks=${JSON.stringify([String(form.get("task"))])}`, "run.repeat_tasks=true"] : one.settings ?? [])], prompt: one.name === "warned" ? String(form.get("prompt")) : undefined,
-        agent: form.get("agent") || undefined, steps: Number(form.get("steps")) || STEPS, minutes: Number(form.get("minutes")) || undefined,
+        agent: form.get("agent") || undefined, steps: Number(form.get("steps")) || enough, minutes: Number(form.get("minutes")) || undefined,
       }, { tell });
     },
   });
