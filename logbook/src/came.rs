@@ -70,7 +70,7 @@ impl Came {
             RecordKind::Forked,
         ];
         let query = RecordQuery::from(EventSeq(self.upto + 1)).kinds(kinds.map(RecordKind::as_str));
-        let mut pages = store.record_pages(&info.id, query, 512).await?;
+        let mut pages = store.record_pages(&info.id, query, 64).await?;
         while let Some(page) = pages.next().await? {
             for record in page {
                 self.upto = record.seq.0;

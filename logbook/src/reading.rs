@@ -7,7 +7,7 @@ use sojourn_memory::{Error, EventSeq, Record, RecordPages, RecordQuery, RunInfo,
 use std::collections::{BTreeSet, VecDeque};
 
 /// Records that are fetched at once.
-const PAGE: usize = 512;
+const PAGE: usize = 64;
 
 /// Reads the records of a run one by one, a page at a time.
 pub struct Reading {

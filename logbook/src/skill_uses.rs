@@ -1,7 +1,8 @@
 //! The uses of skills over time: in which context, with which result, and since when a skill fails.
 
+use crate::counted;
 use serde::Serialize;
-use sojourn_skills::{LibraryEvent, LibraryState, RecordedEvent};
+use sojourn_skills::{LibraryEvent, LibraryState, RecordedEvent, Use};
 use std::collections::BTreeMap;
 
 /// One use of a skill.
@@ -25,6 +26,9 @@ pub struct SkillUse {
     /// Why it stopped, where it did.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
+    /// Why it was a failure, in words, where it was one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
     /// The run and record, as `RUN/SEQ`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub origin: Option<String>,
@@ -41,6 +45,21 @@ pub struct Failing {
     pub origin: Option<String>,
     /// The version that failed first.
     pub version: u32,
+    /// Why the first of them was a failure, in words.
+    pub reason: String,
+}
+
+/// Why a use was a failure, in words; `None` where it was none.
+fn reason(usage: &Use) -> Option<String> {
+    if usage.success {
+        return None;
+    }
+    Some(match &usage.error {
+        Some(error) => error.clone(),
+        None if usage.died => "the agent died".to_owned(),
+        None if usage.steps == 0 => "its goal was not reached, and it took no step".to_owned(),
+        None => format!("its goal was not reached in {}", counted(usage.steps, "step")),
+    })
 }
 
 /// The uses of a skill in order, of all its versions.
@@ -51,13 +70,14 @@ pub fn uses(state: &LibraryState, records: &[RecordedEvent], name: &str) -> Vec<
 /// The skills whose latest uses failed, by name and environment: skills of two worlds may have one name.
 pub fn failing(state: &LibraryState, records: &[RecordedEvent]) -> BTreeMap<(String, String), Failing> {
     let mut failing: BTreeMap<(String, String), Failing> = BTreeMap::new();
-    for (name, SkillUse { at_ms, version, environment, success, origin, .. }) in all_uses(state, records) {
+    for (name, one) in all_uses(state, records) {
+        let SkillUse { at_ms, version, environment, reason, origin, .. } = one;
         let skill = (name.to_owned(), environment);
-        if success {
-            failing.remove(&skill);
-        } else {
-            let first = Failing { failures: 0, since_ms: at_ms, origin, version };
+        if let Some(reason) = reason {
+            let first = Failing { failures: 0, since_ms: at_ms, origin, version, reason };
             failing.entry(skill).or_insert(first).failures += 1;
+        } else {
+            failing.remove(&skill);
         }
     }
     failing
@@ -79,6 +99,7 @@ fn all_uses<'a>(
             died: usage.died,
             steps: usage.steps,
             error: usage.error.clone(),
+            reason: reason(usage),
             origin: record.source.clone(),
         };
         Some((manifest.name.as_str(), one))

@@ -15,7 +15,7 @@ use tokio::task::JoinSet;
 /// The most runs whose outlines are kept.
 const MOST_RUNS: usize = 12;
 /// Records that are read at once: as many as the store fetches.
-const BATCH: usize = 512;
+const BATCH: usize = 64;
 /// How long a request waits for an outline that is being read. Then it gets the part that was read.
 const PATIENCE: Duration = Duration::from_millis(300);
 /// After so many records in one go, the room that was kept for more is given back.
@@ -58,9 +58,12 @@ impl Watched {
         *locked(&self.teller) = Some((position, teller));
     }
 
-    /// Takes out the camera, if it stands before record `from`.
-    pub fn take_camera(&self, from: u64) -> Option<(u64, Camera)> {
-        locked(&self.camera).take().filter(|(position, _)| *position == from)
+    /// Takes out the camera, if it stands in the episode that begins with record `first`, and not behind record `from`: what lies
+    /// between is read on, which costs less than the episode from its beginning.
+    pub fn take_camera(&self, first: u64, from: u64) -> Option<(u64, Camera)> {
+        let mut kept = locked(&self.camera);
+        let fits = kept.as_ref().is_some_and(|(position, _)| (first..=from).contains(position));
+        if fits { kept.take() } else { None }
     }
 
     /// Keeps the camera for the next request.

@@ -123,7 +123,8 @@ pub async fn frames(
     watched: &Watched,
     (from, to): (u64, u64),
 ) -> Result<(Vec<Frame>, serde_json::Value), StudioError> {
-    let (mut position, mut camera) = match watched.take_camera(from) {
+    let first = watched.outline().episode_at(from).map_or(1, |episode| episode.first);
+    let (mut position, mut camera) = match watched.take_camera(first, from) {
         Some(kept) => kept,
         None => before_episode(store, info, environments, watched, from).await?,
     };

@@ -10,10 +10,40 @@ const whole = (form, name) => Number(form.get(name)) || undefined;
 const more = (form) => ({ steps: whole(form, "steps"), minutes: whole(form, "minutes") });
 export const runLink = (run, seq = null) => `#/run/${encodeURIComponent(run)}${seq ? `?seq=${seq}` : ""}`;
 
-function moreFields(what) {
-  return h("div", { class: "pair" },
-    h("label", {}, `Steps ${what}`, h("input", { name: "steps", type: "number", min: "1", placeholder: "as in the file" })),
-    h("label", {}, `Minutes ${what}`, h("input", { name: "minutes", type: "number", min: "1", placeholder: "as in the file" })));
+/** What a run is offered where it has less than `least` left, so that it does not end at once. */
+const OFFERED = { steps: { least: 50, more: 300 }, minutes: { least: 2, more: 10 } };
+
+function atMostFields() {
+  const field = (name, label) => h("label", {}, label, h("input", { name, type: "number", min: "1", placeholder: "as its agent file says" }));
+  return h("div", { class: "pair" }, field("steps", "Steps at most"), field("minutes", "Minutes at most"));
+}
+
+/**
+ * How much more a run may use: `{ place, settings() }`. `find(key)` is the value of a setting, and `used` what was used until there. A
+ * budget that is used up is raised, and the fields say so. `steps` stands in the field for steps.
+ */
+export function budgetFields(find, used, { steps = null } = {}) {
+  const limits = { steps: find("run.budgets.steps"), minutes: find("run.budgets.time_ms") / 60_000 || null };
+  const spent = { steps: used?.steps, minutes: used ? used.time_ms / 60_000 : undefined };
+  const raised = [];
+  const field = (name, label, given) => {
+    const [limit, { least, more }] = [limits[name] ?? null, OFFERED[name]];
+    const left = limit === null || spent[name] === undefined ? null : Math.max(0, Math.floor(limit - spent[name]));
+    const isUp = left !== null && left < least;
+    if (isUp) raised.push(name === "steps" ? "steps" : "time");
+    const hint = limit === null ? "no limit" : left === null ? "what is left" : `the ${count(left)} that are left`;
+    return h("label", {}, label, h("input", { name, type: "number", min: "1", placeholder: hint, value: given ?? (isUp ? String(more) : null) }));
+  };
+  const fields = h("div", { class: "pair" }, field("steps", "Steps more", steps && String(steps)), field("minutes", "Minutes more"));
+  // Of these there is no field: as much again.
+  const settings = [["tokens", "tokens", used?.tokens], ["cost", "money", used?.cost_usd]].flatMap(([key, word, sum]) => {
+    const limit = find(`run.budgets.${key}`);
+    if (!limit || !(sum >= limit)) return [];
+    raised.push(word);
+    return [`run.budgets.${key}=${sum + limit}`];
+  });
+  const note = raised.length > 0 && h("p", { class: "note" }, `Its budget of ${raised.join(" and ")} is as good as used up there: this much more is offered${settings.length ? ", of what has no field here as much again" : ""}.`);
+  return { place: [fields, note], settings: () => settings };
 }
 
 /** The choice of an agent: of a run, those of its world, best with its model. `none` is what an empty choice means. */
@@ -64,11 +94,10 @@ async function resumed(run, body, tell) {
   }
 }
 
-/** Makes a fork, shows both futures, and runs it: with another goal, where there is one. Returns the fork. */
-export async function forked(run, body, { goal = null, go = true, tell }) {
+/** Makes a fork, shows both futures, and runs it. Returns the fork. */
+export async function forked(run, body, { go = true, tell }) {
   tell(`Copying ${count(body.at)} records …`);
   const { run: fork, parent } = await post(`${runPath(run.run)}/fork`, body);
-  if (goal) await post(`${runPath(fork)}/goals`, { goal });
   location.hash = `#/compare?runs=${encodeURIComponent(parent)},${encodeURIComponent(fork)}`;
   if (!go) {
     say(`Run ${fork} is a fork of this one. It is paused.`);
@@ -115,7 +144,7 @@ export async function startRun() {
   offer();
   ask({
     title: "Start a run",
-    body: [choice.field, h("label", {}, "Goals in words, one a line", goals), moreFields("at most"), settings,
+    body: [choice.field, h("label", {}, "Goals in words, one a line", goals), atMostFields(), settings,
       h("label", {}, "Seed", h("input", { name: "seed", type: "number", min: "0", placeholder: "as in the file" })),
       h("p", { class: "note" }, "It runs in a process of its own, and goes on when the studio is closed.")],
     button: "Start",
@@ -138,16 +167,19 @@ export async function startRun() {
 /** Asks how a run is resumed, and resumes it; `done` is called then. */
 export async function resumeRun(run, done = () => {}) {
   let choice;
+  let budget;
   try {
-    choice = await agentChoice(run);
+    const [agents, { settings, used }] = await Promise.all([agentChoice(run), get(`${runPath(run.run)}/settings`)]);
+    choice = agents;
+    budget = budgetFields((key) => settings.find((one) => one.key === key)?.value, used);
   } catch (error) {
     say(error.message, true);
     return;
   }
   ask({
     title: "Resume this run?",
-    body: [h("p", {}, run.status === "finished" ? "It has used up what it was given: say how much more it may use." : "It continues from its last record."),
-      choice.field, moreFields("more")],
+    body: [h("p", {}, run.status === "finished" ? "It has ended: say how much more it may use." : "It continues from its last record."),
+      choice.field, budget.place],
     button: "Resume",
     act: async (form, tell) => {
       await resumed(run.run, { agent: form.get("agent"), ...more(form) }, tell);
@@ -211,18 +243,19 @@ export async function forkRun(run, seq) {
     say(error.message, true);
     return;
   }
+  const budget = budgetFields(settings.find, settings.used);
   ask({
     title: `Fork after record ${count(seq)}`,
     body: [h("p", {}, "A new run begins with the records up to this one and goes its own way. This run is not changed."),
       settings.place,
       h("label", {}, "Changed prompt: a text that begins every request to the controller", h("textarea", { name: "prompt", rows: "3", placeholder: settings.find("run.instructions") ?? "as it is" })),
-      h("label", {}, "Title", h("input", { name: "title", maxlength: "120" })), choice.field, moreFields("more"),
+      h("label", {}, "Title", h("input", { name: "title", maxlength: "120" })), choice.field, budget.place,
       h("label", { class: "check" }, h("input", { type: "checkbox", name: "go", value: "yes", checked: true }), " run it at once")],
     button: "Fork",
     act: async (form, tell) => {
       const text = String(form.get("prompt"));
       await forked(run, {
-        at: seq, settings: settings.changed(), prompt: text === "" ? undefined : text, title: String(form.get("title")) || undefined,
+        at: seq, settings: [...budget.settings(), ...settings.changed()], prompt: text === "" ? undefined : text, title: String(form.get("title")) || undefined,
         agent: form.get("agent") || undefined, ...more(form),
       }, { go: Boolean(form.get("go")), tell });
     },

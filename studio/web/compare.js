@@ -8,8 +8,9 @@ import { axisChoice, figures } from "./plots.js";
 
 const MOST_GROUPS = 400;
 const SIGNS = { done: "✓", failed: "!", died: "✖" };
+const OWN_STEPS = (now) => now.steps;
 const ROWS = [
-  ["environment steps", (now) => now.steps], ["achievements", (now) => now.achievements], ["skills", (now) => now.skills], ["deaths", (now) => now.deaths],
+  ["environment steps", OWN_STEPS], ["achievements", (now) => now.achievements], ["skills", (now) => now.skills], ["deaths", (now) => now.deaths],
   ["episodes", (now) => now.episodes], ["steps by reflexes", (now) => now.reflex_steps], ["requests to the controller", (now) => now.requests],
   ["tokens written", (now) => now.written_tokens], ["US dollars", (now) => now.cost_usd],
 ];
@@ -48,6 +49,7 @@ export async function comparePage(place, { runs }) {
   const table = h("tbody", {});
   const charts = h("div", { class: "charts" });
   const shared = h("p", { class: "note" });
+  const verdict = h("p", { class: "verdict", role: "status" });
   const heads = h("tr", {}, h("td", {}));
   const drawSoon = debounced(500, () => draw().catch(() => {}));
   for (const side of sides) {
@@ -60,7 +62,7 @@ export async function comparePage(place, { runs }) {
   fill(place, h("div", { class: "page compare" }, h("div", { class: "page-head" }, h("h1", { tabindex: "-1" }, "Side by side"), axisChoice(axis, (to) => {
     axis = to;
     drawSoon();
-  })), shared,
+  })), shared, verdict,
   h("div", { class: "scroll", tabindex: "0", role: "group", "aria-label": "Table" }, h("table", {}, h("thead", {}, heads), table)),
   h("div", { class: "columns" }, sides.map((side, index) => h("section", { class: "card", "aria-label": index ? "The other run" : "The one run" },
     side.head, side.doing, side.buttons.place, side.changed, side.list))), charts));
@@ -93,6 +95,11 @@ export async function comparePage(place, { runs }) {
     fill(shared, at ? `Both begin with the same ${counted(at, "record")}. What stands here is what came after them. ` : "These runs share no beginning: all of each stands here. ",
       !isEven && h("b", {}, common === 0 ? `${nameOf(shorter)} has taken no step of its own yet: there is nothing to compare.`
         : `They can be compared until step ${count(common)}: ${nameOf(shorter)} ${shorter.one.run.live ? "has taken no more yet" : "has taken no more"}.`));
+    // The answer in words: who died until the step that both have reached.
+    const deaths = sides.map((side) => side.since((point) => point.deaths, isEven ? side.series.points.at(-1) ?? {} : side.until(common)));
+    const died = (number) => (number === 0 ? "did not die" : number === 1 ? "died" : `died ${count(number)} times`);
+    fill(verdict, at > 0 && common > 0 && (deaths[0] === deaths[1] ? `Within the same ${counted(common, "step")} ${deaths[0] ? `both ${died(deaths[0])}` : "neither died"}.`
+      : `Within the same ${counted(common, "step")} ${nameOf(one)} ${died(deaths[0])}, and ${nameOf(other)} ${died(deaths[1])}.`));
     // What both have done is shown at the same step; beside it, all that each has done.
     const same = isEven || common === 0 ? null : common;
     fill(heads, h("td", {}), same && sides.map((side) => h("th", { scope: "col", class: "number" }, nameOf(side), h("span", { class: "note" }, ` until step ${count(same)}`))),
@@ -101,7 +108,9 @@ export async function comparePage(place, { runs }) {
     fill(table, ROWS.map(([name, value]) => {
       if (sides.every((side) => !side.since(value, side.series.points.at(-1) ?? {}))) return null;
       const shown = (number) => (name === "US dollars" ? number.toFixed(4) : count(number));
-      return h("tr", {}, h("th", { scope: "row" }, name), both((side, point) => h("td", { class: "number" }, shown(side.since(value, point)))));
+      return h("tr", {}, h("th", { scope: "row" }, name), both((side, point, step) =>
+        // The totals are known at some of the steps only; the step itself is.
+        h("td", { class: "number" }, value === OWN_STEPS && Number.isFinite(step) ? count(step) : shown(side.since(value, point)))));
     }), h("tr", {}, h("th", { scope: "row" }, "time that it ran"), both((side, point) => h("td", { class: "number" }, span(side.since((now) => now.ran_ms, point) / 1000)))),
     h("tr", {}, h("th", { scope: "row" }, "new achievements"), both((side, point, step) => {
       const until = (one_) => one_.gained.filter((first) => first.steps - (before.steps ?? 0) <= step);
@@ -149,14 +158,15 @@ export async function comparePage(place, { runs }) {
 
 /** What a fork changed, from the record that says so, against the settings that its parent had there. */
 async function changes(source, [parent, at]) {
-  const [forked, { settings }] = await Promise.all([source.record(at + 1), get(`${source.path}/settings`, { at })]);
+  const [forked, { settings }, { goals }] = await Promise.all([source.record(at + 1), get(`${source.path}/settings`, { at }), get(`${source.path}/goals`)]);
   const { config, by } = forked.payload?.changes ?? {};
   const now = config ? (await get(`${source.path}/settings`, { at: at + 1 })).settings : settings;
   const before = new Map(settings.map((one) => [one.key, one.value]));
   const lines = now.filter((one) => JSON.stringify(one.value) !== JSON.stringify(before.get(one.key))).slice(0, 40);
   return [
     h("h3", {}, `Changed after record ${count(at)} of ${parent}${by ? ` by ${by}` : ""}`),
-    lines.length === 0 ? h("p", { class: "note" }, "no setting: it only takes another way") : h("table", { class: "changes" }, h("tbody", {}, lines.map((one) => h("tr", {},
+    goals.map((goal) => h("p", {}, "Its goal: ", h("b", {}, goal.text))),
+    lines.length === 0 ? goals.length === 0 && h("p", { class: "note" }, "no setting: it only takes another way") : h("table", { class: "changes" }, h("tbody", {}, lines.map((one) => h("tr", {},
       h("th", { scope: "row" }, one.key.replace(/^run\./, "")), h("td", {}, cut(JSON.stringify(before.get(one.key)) ?? "–", 160)), h("td", {}, cut(JSON.stringify(one.value) ?? "–", 400)))))),
   ];
 }

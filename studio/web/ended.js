@@ -1,6 +1,6 @@
 // How a run ended: what fell before the agent died, what it knew then, and where another future can begin.
 
-import { debounced, fill, h, s } from "./dom.js";
+import { debounced, fill, h, s, say } from "./dom.js";
 import { clock, count, counted, cut } from "./format.js";
 import { recalled } from "./moment.js";
 
@@ -42,28 +42,42 @@ export function declinePlot({ steps, fallen }) {
   h("figcaption", { class: "note" }, fallen.map((one, index) => [h("span", { class: `key ${DECLINE_COLOURS[index]}`, "aria-hidden": "true" }, ["—", "- -", "···", "-·-"][index]), ` ${one.name} `])));
 }
 
+/** What became of the numbers that fell, in sentences: the first of them fell, others were used up before. */
+function declineWords({ steps, fallen }) {
+  const last = steps.length - 1;
+  return fallen.map((one, index) => {
+    const [top, end] = [one.values[one.from], one.values[last]];
+    const gone = end === 0 && last - one.reached > 0;
+    const words = index > 0 && gone ? ` had been at 0 for ${counted(last - one.reached, "step")}.` : ` fell from ${short_(top)} to ${short_(end)} in its last ${counted(last - one.from, "step")}.`;
+    return [index > 0 && " ", h("b", {}, one.name), words];
+  });
+}
+
 export class Ended {
-  /** `seek(seq)` shows a record; `fork(seq)` asks for a fork after it and `again(fall)` for a try, where that is possible. */
-  constructor({ source, times, seek, fork = null, again = null }) {
+  /** `seek(seq)` shows a record, and `frameAt(seq)` is the world at one; `fork(seq)` asks for a fork after it and `again(fall)` for a try, where that is possible. */
+  constructor({ source, times, seek, frameAt, fork = null, again = null }) {
     // What it leads to is below it: it makes room.
     const leave = (seq) => {
-      this.view.open = false;
+      this.details.open = false;
       seek(seq);
     };
-    Object.assign(this, { source, times, seek: leave, fork, again, death: 0, known: "", deaths: [], chosen: 0, drawn: 0 });
+    Object.assign(this, { source, times, seek: leave, frameAt, fork, again, death: 0, known: "", stand: "", deaths: [], chosen: 0, drawn: 0 });
+    // What was read of a death does not change.
+    this.read = new Map();
     this.words = h("span", { class: "ended-words" });
     this.body = h("div", { class: "ended-body" });
-    this.view = h("details", { class: "card ended", ontoggle: () => { if (this.view.open) this.drawBody(); } },
+    this.details = h("details", { class: "ended", ontoggle: () => { if (this.details.open) this.drawBody().catch((error) => this.failed(error)); } },
       h("summary", {}, h("b", {}, "How it ended"), " ", this.words), this.body);
+    this.otherwise = h("button", { type: "button", class: "primary", hidden: true, onclick: () => this.tryOtherwise() }, "What would have happened otherwise?");
+    this.view = h("div", { class: "card ended-card" }, this.details, again && h("div", { class: "ended-actions" }, this.otherwise));
     this.followSoon = debounced(250, () => this.chooseFor(this.chosen).catch(() => {}));
   }
 
   /** Opens it and goes there. */
-  async open(focus = true) {
+  async open() {
+    this.details.open = true;
     if (this.chosen) await this.chooseFor(this.chosen);
-    this.view.open = true;
-    if (!focus) return;
-    this.view.querySelector("summary").focus();
+    this.details.querySelector("summary").focus();
     this.view.scrollIntoView({ block: "nearest" });
   }
 
@@ -96,7 +110,7 @@ export class Ended {
     }
     if (this.deaths.length === 0) fill(this.words, `${this.stand} Nobody died.`);
     else if (follows) await this.choose(this.deaths.length - 1);
-    if (this.view.open) await this.drawBody();
+    if (this.details.open) await this.drawBody();
   }
 
   /** Chooses a death by its place among them. */
@@ -104,22 +118,52 @@ export class Ended {
     const seq = this.deaths[at];
     if (!seq) return;
     this.death = seq;
-    const frame = await this.frameOf(seq);
+    this.otherwise.hidden = false;
+    // What fell is asked for together with the moment.
+    if (this.details.open) this.fallOf(seq).catch(() => {});
+    const { frame } = await this.around(seq);
     if (seq !== this.death) return;
     const [how = "died"] = frame?.ending ?? [];
     fill(this.words, h("span", { class: "glyph", "aria-hidden": "true" }, "✖ "), `${how}, in episode ${frame?.episode ?? "?"}`, h("span", { class: "note" }, ` death ${at + 1} of ${this.total}${this.stand ? `; the run: ${this.stand}` : ""}`));
-    if (this.view.open) await this.drawBody();
+    if (this.details.open) await this.drawBody();
+  }
+
+  /** The reader has chosen a death. What was chosen just before does not count any more. */
+  pick(at) {
+    this.chosen = this.deaths[at];
+    return this.choose(at);
+  }
+
+  /** What was read before, or what `read()` reads now. */
+  once(key, read) {
+    if (this.read.size > 300) this.read.clear();
+    if (!this.read.has(key)) this.read.set(key, read().catch((error) => {
+      this.read.delete(key);
+      throw error;
+    }));
+    return this.read.get(key);
   }
 
   async frameOf(seq) {
-    const { frames } = await this.source.frames(seq, seq);
-    return frames.find((frame) => frame.seq === seq) ?? null;
+    const frame = await this.frameAt(seq);
+    if (frame?.problem) throw new Error(frame.problem);
+    return frame?.seq === seq ? frame : null;
   }
 
-  /** What was last seen of the world before the death. */
-  async worldBefore(seq, episode) {
-    const { frames } = await this.source.frames(Math.max(1, seq - LOOK_BACK), seq - 1);
-    return frames.filter((frame) => frame.episode === episode && frame.view).at(-1)?.view ?? null;
+  /** The moment of a death, and what was last seen of the world before it. */
+  around(seq) {
+    return this.once(`around ${seq}`, async () => {
+      const frame = await this.frameOf(seq);
+      for (let before = seq - 1; before >= Math.max(1, seq - LOOK_BACK); before -= 1) {
+        const one = await this.frameOf(before);
+        if (one?.view && one.episode === frame?.episode) return { frame, world: one.view };
+      }
+      return { frame, world: null };
+    });
+  }
+
+  fallOf(seq) {
+    return this.once(`fall ${seq}`, () => this.source.decline(seq));
   }
 
   async before(seq, kinds) {
@@ -136,53 +180,98 @@ export class Ended {
     return STANDS[run.live ? "running" : run.status] ?? "";
   }
 
+  /** Asks what shall be different, from where another future was possible before the chosen death. */
+  async tryOtherwise() {
+    this.otherwise.disabled = true;
+    try {
+      const fall = await this.fallOf(this.death);
+      if (!fall.fork) say("There is no decision before this death from which a fork could begin.", true);
+      else await this.again(fall);
+    } catch (error) {
+      say(error.message, true);
+    }
+    this.otherwise.disabled = false;
+  }
+
+  failed(error) {
+    fill(this.body, h("p", { class: "problem", role: "alert" }, `What came before it cannot be read: ${error.message}`));
+  }
+
   async drawBody() {
+    this.drawn += 1;
+    const mine = this.drawn;
     if (!this.deaths.length) {
-      fill(this.body, this.finish && h("div", { class: "buttons" }, h("button", { type: "button", onclick: () => this.seek(this.finish) }, "Show the end")));
+      fill(this.body, h("section", { "aria-label": "The end" }, h("p", {}, this.stand ? `${this.stand} Nobody died.` : "Reading how it ended…"),
+        this.finish && h("div", { class: "buttons" }, h("button", { type: "button", class: "small", onclick: () => this.seek(this.finish) }, `Show the end: record ${count(this.finish)}`),
+          this.fork && h("button", { type: "button", class: "small", onclick: () => this.fork(this.finish - 1) }, "Fork before the end…"))));
       return;
     }
     const { death } = this;
-    this.drawn += 1;
-    // A busy machine takes seconds to read what came before a death.
-    if (!this.body.childElementCount) fill(this.body, h("p", { class: "note", role: "status" }, "Reading what came before it…"));
-    const mine = this.drawn;
-    const [frame, fall] = await Promise.all([this.frameOf(death), this.source.decline(death)]);
-    const world = await this.worldBefore(death, frame?.episode);
+    // A busy machine takes seconds to read what came before a death: each part stands there as soon as it is read.
+    const part = (words) => h("section", { "aria-label": words }, h("h3", {}, `${words}?`), h("p", { class: "note", role: "status" }, "Reading what came before it…"));
+    const [why, knew, otherwise] = [part("Why did it die"), part("What did it know then"), this.again && part("What would have happened otherwise")];
+    fill(this.body, why, knew, otherwise);
+    const isOld = () => mine !== this.drawn;
+    const fall = await this.fallOf(death);
+    if (isOld()) return;
+    if (otherwise) this.drawOtherwise(otherwise, fall);
+    const { frame, world } = await this.around(death);
+    if (isOld()) return;
+    this.drawWhy(why, fall, frame, null);
+    await this.drawKnown(knew, { fall, frame, world, isOld });
+    const [worst] = fall.fallen;
+    const began = worst ? await this.frameOf(worst.from_seq) : null;
+    if (began && !isOld()) this.drawWhy(why, fall, frame, began);
+  }
+
+  button(seq, words) {
+    return h("button", { type: "button", class: "small", onclick: () => this.seek(seq) }, words);
+  }
+
+  /** The cause: what fell to its end and what was used up before, and the last steps. */
+  drawWhy(place, fall, frame, began) {
+    const { death } = this;
+    const at = this.deaths.indexOf(death);
+    const [worst, ...others] = fall.fallen;
+    const [, ...rest] = frame?.ending ?? [];
+    const spent = others.filter((one) => one.values.at(-1) === 0 && one.reached_seq < worst.reached_seq);
+    fill(place, h("h3", {}, "Why did it die?"),
+      worst && [h("p", {}, declineWords(fall)), declinePlot(fall), h("h4", {}, `When ${worst.name} began to fall`),
+        h("p", {}, `record ${count(worst.from_seq)}${began ? `, ${clock(this.times.at(worst.from_seq, began.at_ms))} of the run: ${began.task || "no task was chosen"}` : ""}`),
+        began?.calls.length > 0 && h("ol", { class: "calls" }, began.calls.map((call) => h("li", {}, cut(call, 300))))],
+      h("h4", {}, "At the end"), rest.map((line) => h("p", {}, line)),
+      frame?.calls.length > 0 && h("ol", { class: "calls" }, frame.calls.map((call) => h("li", {}, cut(call, 300)))),
+      h("div", { class: "buttons" }, worst && this.button(worst.from_seq, `Show where ${worst.name} began to fall`), spent.map((one) => this.button(one.reached_seq, `Show where ${one.name} ran out`)),
+        this.button(death, `Show that moment: record ${count(death)}`),
+        this.deaths.length > 1 && h("button", { type: "button", class: "small", disabled: at <= 0, onclick: () => this.pick(at - 1) }, "‹ Death before"),
+        this.deaths.length > 1 && h("button", { type: "button", class: "small", disabled: at >= this.deaths.length - 1, onclick: () => this.pick(at + 1) }, "Death after ›")));
+  }
+
+  /** The task, the memories with the reason for each, the world, and what the controller answered last. */
+  async drawKnown(place, { fall, frame, world, isOld }) {
+    const { death } = this;
     const [ask, recall] = await Promise.all(["ask_controller", "recalled"].map((kinds) => this.before(death, kinds)));
     let memories = null;
     if (ask) memories = (await this.source.record(ask)).exchange?.recalled ?? null;
     // An earlier decision of the same episode may have looked memories up.
     if (!memories?.length && recall && (await this.frameOf(recall))?.episode === frame?.episode) memories = (await this.source.record(recall)).payload?.memories ?? null;
-    const [worst] = fall.fallen;
-    const began = worst ? await this.frameOf(worst.from_seq) : null;
-    if (mine !== this.drawn) return;
-    const at = this.deaths.indexOf(death);
-    const [, ...rest] = frame?.ending ?? [];
-    const show = (seq, words) => h("button", { type: "button", class: "small", onclick: () => this.seek(seq) }, words);
+    if (isOld()) return;
     const knew = memories?.length ? recalled(memories)
       : fall.remembers === false ? h("p", { class: "note" }, "Memory is off: nothing was kept or recalled (", h("code", {}, "run.memory = false"), ").")
         : recall && !memories && frame?.memories.length ? h("ul", { class: "memories" }, frame.memories.map((text) => h("li", {}, text)))
           : h("p", { class: "note" }, ask ? "No memories were looked up for its last decision." : "The controller was not asked before: skills and reflexes acted alone.");
-    fill(this.body,
-      h("section", { "aria-label": "Why it died" }, h("h3", {}, "Why did it die?"),
-        worst && [h("p", {}, h("b", {}, worst.name), ` fell from ${short_(worst.values[worst.from])} to ${short_(worst.values[worst.values.length - 1])} in its last ${counted(fall.steps.length - 1 - worst.from, "step")}.`,
-          fall.fallen.length > 1 && ` So did ${fall.fallen.slice(1).map((one) => `${one.name} (to ${short_(one.values[one.values.length - 1])})`).join(", ")}.`),
-        declinePlot(fall),
-        h("h4", {}, `When ${worst.name} began to fall`),
-        h("p", {}, `record ${count(worst.from_seq)}${began ? `, ${clock(this.times.at(worst.from_seq, began.at_ms))} of the run` : ""}: `, began?.task || "no task was chosen"),
-        began?.calls.length > 0 && h("ol", { class: "calls" }, began.calls.map((call) => h("li", {}, cut(call, 300))))],
-        h("h4", {}, "At the end"), rest.map((line) => h("p", {}, line)),
-        frame?.calls.length > 0 && h("ol", { class: "calls" }, frame.calls.map((call) => h("li", {}, cut(call, 300)))),
-        h("div", { class: "buttons" }, worst && show(worst.from_seq, "Show where it began to fall"), show(death, `Show that moment: record ${count(death)}`),
-          this.deaths.length > 1 && h("button", { type: "button", class: "small", disabled: at <= 0, onclick: () => this.choose(at - 1) }, "‹ Death before"),
-          this.deaths.length > 1 && h("button", { type: "button", class: "small", disabled: at >= this.deaths.length - 1, onclick: () => this.choose(at + 1) }, "Death after ›"))),
-      h("section", { "aria-label": "What it knew then" }, h("h3", {}, "What did it know then?"), frame?.task && h("p", { class: "task" }, frame.task), knew,
-        world && [h("h4", {}, "The world, just before"), h("pre", { class: "said", tabindex: "0" }, cut(world, 2000))],
-        frame?.decision && [h("h4", {}, "The controller, last"), h("pre", { class: "said", tabindex: "0" }, cut(frame.decision, 2000))],
-        ask && h("div", { class: "buttons" }, show(ask, `All that it was shown: record ${count(ask)}`))),
-      this.again && fall.fork && h("section", { "aria-label": "What would have happened otherwise" }, h("h3", {}, "What would have happened otherwise?"),
-        h("p", {}, `Record ${count(fall.fork.before)} is the last decision before ${worst ? `${worst.name} began to fall` : "the end"} from which another future was possible. A fork begins there, and one thing is different.`),
+    fill(place, h("h3", {}, "What did it know then?"), frame?.task && h("p", { class: "task" }, frame.task), knew,
+      world && [h("h4", {}, "The world, just before"), h("pre", { class: "said", tabindex: "0" }, cut(world, 2000))],
+      frame?.decision && [h("h4", {}, "The controller, last"), h("pre", { class: "said", tabindex: "0" }, cut(frame.decision, 2000))],
+      ask && h("div", { class: "buttons" }, this.button(ask, `All that it was shown: record ${count(ask)}`)));
+  }
+
+  drawOtherwise(place, fall) {
+    const [worst] = fall.fallen;
+    fill(place, h("h3", {}, "What would have happened otherwise?"), fall.fork
+      ? [h("p", {}, `Record ${count(fall.fork.before)} is the last decision before ${worst ? `${worst.name} began to fall` : "the end"} from which another future was possible. A fork begins before it, and one thing is different.`),
         h("div", { class: "buttons" }, h("button", { type: "button", class: "primary", onclick: () => this.again(fall) }, "Try it again from here…"),
-          h("button", { type: "button", class: "small", onclick: () => this.fork(fall.fork.at) }, "Fork with other settings…"), show(fall.fork.before, "Show the decision"))));
+          h("button", { type: "button", class: "small", onclick: () => this.fork(fall.fork.at) }, "Fork with other settings…"), this.button(fall.fork.before, "Show the decision"))]
+      : h("p", { class: "note" }, "There is no decision before it from which a fork could begin."));
   }
 }

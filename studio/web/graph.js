@@ -3,7 +3,9 @@
 import { h, s } from "./dom.js";
 
 const GRAPH_ROW = 34;
-const GRAPH_GAP = 64;
+const GRAPH_GAP = 40;
+/** How much a drawing is shrunk to fit its place, at most; a wider one is scrolled. */
+const LEAST_SCALE = 0.7;
 const LETTER = 7.3;
 
 /** The skills that are reached from those of a name, along the calls or against them, and these. */
@@ -85,5 +87,6 @@ export function callGraph(graph, chosen = null) {
         s("rect", { class: `skill${node.name === chosen ? " chosen" : ""}${node.stale ? " stale" : ""}`, x, y: y - 12, width: size, height: 24, rx: node.reflex ? 12 : 5 }),
         s("text", { x: x + 10, y: y + 4 }, label(node)));
     }));
+  drawing.style.minWidth = `${Math.round(width * LEAST_SCALE)}px`;
   return h("div", { class: "graph" }, h("div", { class: "scroll", tabindex: "0", role: "group", "aria-label": "Drawing" }, drawing), rest);
 }

@@ -53,6 +53,8 @@ export class Moment {
   constructor({ source, times, seek, fork }) {
     Object.assign(this, { source, times, seek, fork });
     this.frames = new Map();
+    // The frames that are being read, by their records.
+    this.asked = new Map();
     this.episode = [1, 1];
     this.seq = 0;
     this.speed = 2;
@@ -75,7 +77,7 @@ export class Moment {
     this.mind = h("section", { class: "card mind", "aria-label": "Controller" });
     this.record = h("section", { class: "card raw", "aria-label": "Record" });
     this.view = h("div", { class: "moment" },
-      h("header", { class: "moment-head" }, this.title, this.place,
+      h("header", { class: "moment-head" }, h("div", { class: "moment-title" }, this.title, this.fork && h("button", { type: "button", class: "small", title: "Begin another future after this record", onclick: () => this.fork(this.seq) }, "Fork here…")), this.place,
         h("div", { class: "scrubber", role: "group", "aria-label": "Scrubber" },
           h("button", { type: "button", "aria-label": "Previous record", title: "Previous record (p)", onclick: () => this.step(-1) }, "‹"),
           this.button,
@@ -118,16 +120,25 @@ export class Moment {
 
   async frameAt(seq) {
     if (this.frames.has(seq)) return this.frames.get(seq);
+    // Whatever asks for a record near another one gets the same frames: the server may have to step the world to them.
     const [first] = this.episode;
-    const from = seq >= first ? first + Math.floor((seq - first) / CHUNK) * CHUNK : seq;
+    const begin = Math.floor((seq - 1) / CHUNK) * CHUNK + 1;
+    const from = seq >= first ? Math.max(first, begin) : begin;
+    const to = Math.min(begin + CHUNK - 1, Math.max(this.total ?? seq, seq));
+    const key = `${from} ${to}`;
+    if (!this.asked.has(key)) this.asked.set(key, this.read(from, to).finally(() => this.asked.delete(key)));
     try {
-      const { frames } = await this.source.frames(from, Math.min(from + CHUNK - 1, Math.max(this.total ?? seq, seq)));
-      if (this.frames.size > MOST_FRAMES) this.frames.clear();
-      for (const frame of frames) this.frames.set(frame.seq, frame);
+      await this.asked.get(key);
     } catch (error) {
       return { problem: error.message };
     }
     return this.frames.get(seq) ?? this.nearest(seq);
+  }
+
+  async read(from, to) {
+    const { frames } = await this.source.frames(from, to);
+    if (this.frames.size > MOST_FRAMES) this.frames.clear();
+    for (const frame of frames) this.frames.set(frame.seq, frame);
   }
 
   /** The frame before, where a report has not every one. */
@@ -239,8 +250,7 @@ export class Moment {
       change.length > 0 && h("table", { class: "changes" }, h("caption", {}, "What the step changed"),
         h("tbody", {}, change.slice(0, 60).map(([path, value]) => h("tr", {}, h("th", { scope: "row" }, path), h("td", {}, cut(JSON.stringify(value) ?? "", 200)))))),
       detail.payload && raw,
-      detail.hash && h("p", { class: "hash" }, "hash ", h("code", {}, detail.hash)),
-      this.fork && detail.seq && h("div", { class: "buttons" }, h("button", { type: "button", onclick: () => this.fork(detail.seq) }, "Fork here…")));
+      detail.hash && h("p", { class: "hash" }, "hash ", h("code", {}, detail.hash)));
   }
 
   // Playing.

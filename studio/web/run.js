@@ -14,6 +14,8 @@ import { axisChoice, figures } from "./plots.js";
 
 /** The pause between two looks at a run that grows. */
 const BETWEEN_LOOKS_MS = 100;
+/** The overview is drawn whole, so it is drawn less often. */
+const BETWEEN_STRIPS_MS = 1000;
 
 /** The page of a run. Returns what ends it. */
 export async function runPage(place, { source, seq: wanted, kinds = [], remember = () => {} }) {
@@ -27,7 +29,8 @@ export async function runPage(place, { source, seq: wanted, kinds = [], remember
   const strip = new Strip({ source, seek: (seq) => seek(seq, { from: "strip" }) });
   const moment = new Moment({ source, times, seek: (seq, how) => seek(seq, { from: "moment", ...how }), fork: source.canAct ? forkHere : null });
 
-  const ended = new Ended({ source, times, seek: (seq) => seek(seq, { from: "key" }), fork: source.canAct ? forkHere : null, again: source.canAct ? (fall) => tryAgain(latest, fall) : null });
+  moment.total = one.read;
+  const ended = new Ended({ source, times, seek: (seq) => seek(seq, { from: "key" }), frameAt: (seq) => moment.frameAt(seq), fork: source.canAct ? forkHere : null, again: source.canAct ? (fall) => tryAgain(latest, fall) : null });
 
   async function seek(seq, { from, scrub = false } = {}) {
     if (!seq || state.closed) return;
@@ -213,18 +216,25 @@ export async function runPage(place, { source, seq: wanted, kinds = [], remember
         plot();
       }), charts)));
 
+  // Without a record in the address: the end, as far as the log is read in a moment, and how it ended.
+  const isWhole = one.read >= one.run.records || Boolean(one.sampled);
+  if (!wanted && !one.run.live && isWhole) ended.details.open = true;
   head(one);
   await Promise.all([timeline.load(one), strip.load(one.read)]);
   // A record that was not read yet is gone to once it has been.
   if (wanted > one.read && !one.sampled) state.target = wanted;
-  // Without a record in the address: the end, as far as the log is read in a moment, and how it ended.
-  const isWhole = one.read >= one.run.records || Boolean(one.sampled);
   const first = wanted || (isWhole ? one.run.records : 1);
   await seek(Math.min(first, Math.max(1, one.sampled ? first : one.read)), { from: state.target || !wanted ? "start" : "address" });
-  if (!wanted && !one.run.live && isWhole) await ended.open(false);
 
   // Growing.
 
+  let stripTimer = 0;
+  const drawStripSoon = () => {
+    stripTimer ||= setTimeout(() => {
+      stripTimer = 0;
+      if (!state.closed && !strip.range) strip.load(state.read).catch(() => {});
+    }, BETWEEN_STRIPS_MS);
+  };
   let busy = false;
   let again = false;
   async function grow() {
@@ -243,7 +253,7 @@ export async function runPage(place, { source, seq: wanted, kinds = [], remember
         if (now.read > state.read) {
           state.read = now.read;
           await timeline.grow(now.read, now.groups);
-          if (!strip.range) await strip.load(now.read);
+          drawStripSoon();
         }
         if (state.target && now.read >= state.target) await seek(state.target, { from: "address" });
         const isBehind = now.read < now.run.records && !now.sampled;
@@ -280,6 +290,7 @@ export async function runPage(place, { source, seq: wanted, kinds = [], remember
     state.closed = true;
     unfollow();
     clearInterval(calls);
+    clearTimeout(stripTimer);
     document.removeEventListener("keydown", pressed);
     timeline.close();
     strip.close();

@@ -11,10 +11,11 @@ const COLUMNS = [
   ["run", "Run", (run) => run.title || run.run], ["status", "Status", (run) => run.status], ["environment", "World", (run) => run.environment],
   ["model", "Model", (run) => run.model], ["progress", "Steps", (run, sum) => sum?.came.steps ?? -1],
   ["achievements", "Achievements", (run, sum) => sum?.came.achievements.length ?? -1], ["skills", "Skills", (run, sum) => sum?.came.skills.length ?? -1],
+  ["deaths", "Deaths", (run, sum) => sum?.came.deaths ?? -1],
   ["tokens", "Tokens", (run, sum) => sum?.came.tokens[1] ?? -1], ["time", "Ran", (run, sum) => sum?.seconds ?? -1],
   ["created", "Started", (run) => run.created_ms],
 ];
-const NUMBERS = new Set(["progress", "achievements", "skills", "tokens", "time", "created"]);
+const NUMBERS = new Set(["progress", "achievements", "skills", "deaths", "tokens", "time", "created"]);
 
 /** The page with all runs. Returns what ends it. */
 export async function runsPage(place, { go }) {
@@ -24,6 +25,7 @@ export async function runsPage(place, { go }) {
   const body = h("tbody", {});
   const heads = new Map();
   const note = h("p", { class: "note", role: "status" });
+  const hint = h("p", { class: "note", role: "status" });
   const compare = h("button", { type: "button", hidden: true, onclick: () => go(`#/plots?runs=${chosen().map(encodeURIComponent).join(",")}`) }, "Compare");
   const beside = h("button", { type: "button", hidden: true, onclick: () => go(`#/compare?runs=${chosen().map(encodeURIComponent).join(",")}`) }, "Side by side");
   const search = h("input", { type: "search", "aria-label": "Filter the runs", placeholder: "Filter  /", oninput: () => {
@@ -36,7 +38,7 @@ export async function runsPage(place, { go }) {
   } }, ["", "running", "paused", "finished", "failed", "cut off"].map((name) => h("option", { value: name }, name || "any status")));
   const chosen = () => [...body.querySelectorAll("input:checked")].map((box) => box.value);
 
-  const head = h("tr", {}, h("th", { scope: "col", class: "narrow" }, h("span", { class: "unseen" }, "compare")), COLUMNS.map(([name, label]) => {
+  const head = h("tr", {}, h("th", { scope: "col", class: "narrow" }, "Compare"), COLUMNS.map(([name, label]) => {
     const cell = h("th", { scope: "col", class: NUMBERS.has(name) ? "number" : null }, h("button", { type: "button", class: "sort", onclick: () => {
       state.down = state.by === name ? !state.down : NUMBERS.has(name);
       state.by = name;
@@ -66,11 +68,12 @@ export async function runsPage(place, { go }) {
     const bar = came && of ? h("span", { class: "progress", role: "img", "aria-label": `${Math.round((came.steps / of) * 100)} % of the steps` }, h("span", {})) : null;
     if (bar) bar.firstChild.style.width = `${Math.min(100, (came.steps / of) * 100)}%`;
     return h("tr", { onclick: (event) => { if (!event.target.closest("a, input, label")) go(link); } },
-      h("td", { class: "narrow" }, h("input", { type: "checkbox", value: run.run, "aria-label": `Compare ${run.run}`, onchange: () => {
+      h("td", { class: "narrow" }, h("input", { type: "checkbox", value: run.run, "aria-label": `Compare ${run.run}`, title: "Compare it with other runs", onchange: () => {
         const picked = chosen().length;
-        compare.hidden = picked < 1;
+        compare.hidden = picked < 2;
         beside.hidden = picked !== 2;
-        fill(compare, picked > 1 ? `Plot ${picked} runs` : "Plot this run");
+        fill(compare, `Plot ${picked} runs`);
+        fill(hint, picked === 1 ? "Tick another run to compare it with." : "");
       } })),
       h("td", { class: "run-cell" }, h("a", { href: link }, run.title || run.run), run.title && h("span", { class: "note" }, run.run),
         run.parent && h("span", { class: "note" }, `fork of ${run.parent[0]}`), sum?.failure && h("span", { class: "problem" }, sum.failure)),
@@ -78,7 +81,9 @@ export async function runsPage(place, { go }) {
       h("td", { "data-head": "World" }, run.environment), h("td", { class: "model", "data-head": "Model" }, run.model),
       h("td", { class: "number", "data-head": "Steps" }, progress, bar),
       h("td", { class: "number spark-cell", "data-head": "Achievements" }, came && spark(came.curve.map((point) => [point.steps, point.achievements]), `${counted(came.achievements.length, "achievement")} in ${counted(came.steps, "step")}`), h("b", {}, came ? count(came.achievements.length) : "")),
-      h("td", { class: "number", "data-head": "Skills" }, came ? count(came.skills.length) : ""), h("td", { class: "number", "data-head": "Tokens" }, came ? count(came.tokens[1]) : ""),
+      h("td", { class: "number", "data-head": "Skills" }, came ? count(came.skills.length) : ""),
+      h("td", { class: "number", "data-head": "Deaths" }, came && (came.deaths > 0 ? h("span", { class: "died" }, h("span", { "aria-hidden": "true" }, "✖ "), count(came.deaths)) : "0")),
+      h("td", { class: "number", "data-head": "Tokens" }, came ? count(came.tokens[1]) : ""),
       h("td", { class: "number", "data-head": "Ran" }, sum ? span(sum.seconds) : ""), h("td", { class: "number", "data-head": "Started" }, date(run.created_ms)));
   }
 
@@ -95,7 +100,7 @@ export async function runsPage(place, { go }) {
   }
 
   fill(place, h("div", { class: "page runs" }, h("div", { class: "page-head" }, h("h1", { tabindex: "-1" }, "Runs"),
-    h("div", { class: "filters" }, search, status, compare, beside, note, h("button", { type: "button", class: "small", onclick: () => help("They work on the page of a run; here, / goes to the filter.") }, "Keys ", h("kbd", {}, "?")), h("button", { type: "button", class: "primary", onclick: startRun }, "Start a run…"))),
+    h("div", { class: "filters" }, search, status, hint, compare, beside, note, h("button", { type: "button", class: "small", onclick: () => help("They work on the page of a run; here, / goes to the filter.") }, "Keys ", h("kbd", {}, "?")), h("button", { type: "button", class: "primary", onclick: startRun }, "Start a run…"))),
   runs.length === 0
     ? h("p", { class: "empty" }, "There are no runs here yet. ", h("code", {}, "sojourn run crafter"), " starts one, and so does the button above.")
     : h("div", { class: "scroll", tabindex: "0", role: "group", "aria-label": "Table" }, h("table", { class: "list runs-list" }, h("thead", {}, head), body))));
@@ -111,7 +116,7 @@ export async function runsPage(place, { go }) {
       try {
         summaries.set(run.run, await get(`/runs/${encodeURIComponent(run.run)}/summary`));
       } catch (error) {
-        summaries.set(run.run, { run, failure: error.message, came: { steps: 0, achievements: [], skills: [], tokens: [0, 0], curve: [] }, seconds: 0 });
+        summaries.set(run.run, { run, failure: error.message, came: { steps: 0, deaths: 0, achievements: [], skills: [], tokens: [0, 0], curve: [] }, seconds: 0 });
       }
       drawSoon();
     }

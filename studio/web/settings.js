@@ -20,9 +20,9 @@ function assigned({ key, kind }, text) {
   return `${key}=${kind === "text" || kind === "a value" && !/^["[{\d]|^(true|false)$/.test(text) ? JSON.stringify(text) : text}`;
 }
 
-/** The settings at `path` of the API, to be changed: `{ place, changed(), find(key) }`. */
+/** The settings at `path` of the API, to be changed: `{ place, changed(), find(key), used }`, the last as far as it is known. */
 export async function settingsList(path, values) {
-  const { settings } = await get(path, values);
+  const { settings, used = null } = await get(path, values);
   const rows = h("ul", { class: "settings" });
   const note = h("span", { class: "note", role: "status" });
   const search = h("input", { type: "search", "aria-label": "Search the settings", placeholder: "Search the settings", oninput: () => show() });
@@ -51,6 +51,7 @@ export async function settingsList(path, values) {
   fill(rows, fields.map(({ row }) => row));
   show();
   return {
+    used,
     place: h("details", { class: "settings-list" }, h("summary", {}, "Settings"), h("div", { class: "filters" }, search, note), rows),
     find: (key) => settings.find((setting) => setting.key === key)?.value,
     changed: () => fields.filter((one) => one.field.value.trim()).map(({ setting, field }) => {

@@ -63,8 +63,8 @@ function failingNow(skills) {
   const failing = skills.filter((skill) => skill.failing).sort((one, other) => other.failing.failures - one.failing.failures);
   return h("section", { class: "card failing", "aria-label": "Failing now" }, h("h2", {}, "Which skill fails, and since when?"),
     failing.length === 0 ? h("p", {}, "✓ None: the latest use of every skill succeeded.")
-      : h("ul", { class: "history" }, failing.slice(0, 50).map(({ name, failing: one, last_error: error }) => h("li", {},
-        h("a", { href: `#/skills/${encodeURIComponent(name)}` }, name), " ", failingSince(one), h("span", { class: "note" }, ` version ${one.version}${error ? `: ${error}` : ""}`)))));
+      : h("ul", { class: "history" }, failing.slice(0, 50).map(({ name, failing: one }) => h("li", {},
+        h("a", { href: `#/skills/${encodeURIComponent(name)}` }, name), " ", failingSince(one), h("span", { class: "note" }, ` version ${one.version}: ${one.reason}`), whereOf(one.origin)))));
 }
 
 /** Since when a skill fails, where its latest uses did. */
@@ -74,6 +74,13 @@ function failingSince(failing) {
   const [run, seq] = (failing.origin ?? "").split("/");
   if (!/^\d+$/.test(seq ?? "") || run === "user") return h("span", { class: "tag failure" }, words);
   return h("a", { class: "tag failure", href: runLink(run, seq), title: `version ${failing.version}: the first of these failures` }, words);
+}
+
+/** The run and record of a use, as a link in words. */
+function whereOf(origin) {
+  const [run, seq] = (origin ?? "").split("/");
+  if (!/^\d+$/.test(seq ?? "") || run === "user") return null;
+  return h("span", { class: "note" }, ", in ", h("a", { href: runLink(run, seq) }, `run ${run}, record ${count(Number(seq))}`));
 }
 
 /** How often a skill succeeded in each context, over its uses, and since when it fails there. */
@@ -88,14 +95,14 @@ function usesOf({ name, uses, used }) {
     one.all += 1;
     one.done += use.success ? 1 : 0;
     if (use.success) [one.last, one.failing] = [use, null];
-    else one.failing ??= { failures: 0, since_ms: use.at_ms, origin: use.origin, version: use.version };
+    else one.failing ??= { failures: 0, since_ms: use.at_ms, origin: use.origin, version: use.version, reason: use.reason };
     if (one.failing) one.failing.failures += 1;
   });
   const list = [...contexts.values()];
   return [h("h3", {}, "Success by context"),
     h("div", { class: "scroll", tabindex: "0", role: "group", "aria-label": "Table" }, h("table", { class: "worlds" }, h("thead", {}, h("tr", {}, ["context", "succeeded", "last success", "now"].map((head) => h("th", { scope: "col" }, head)))),
       h("tbody", {}, list.map((one) => h("tr", {}, h("th", { scope: "row" }, one.name), h("td", {}, `${one.done} of ${one.all}`),
-        h("td", {}, one.last ? [date(one.last.at_ms), originOf(one.last.origin ?? "")] : "never"), h("td", {}, failingSince(one.failing) ?? "✓ succeeds")))))),
+        h("td", {}, one.last ? [date(one.last.at_ms), originOf(one.last.origin ?? "")] : "never"), h("td", {}, one.failing ? [failingSince(one.failing), h("span", { class: "note" }, ` ${one.failing.reason}`), whereOf(one.failing.origin)] : "✓ succeeds")))))),
     used > 1 && lineChart({ title: "Success over its uses", x: "use", y: "percent of the last 10 in that context", lines: list, file: `${name}-success` })];
 }
 

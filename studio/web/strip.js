@@ -8,6 +8,9 @@ const LANES = [
   ["achievements", "★", 10], ["skills", "◆", 22], ["lessons", "✎", 34], ["deaths", "✖", 46],
 ];
 
+/** The width and height of a sign, for pointers. */
+const SIGN = 12;
+
 const EMPTY = { failures: 0, achievements: 0, deaths: 0, lessons: 0, skills: 0, damaged: 0 };
 
 export class Strip {
@@ -22,7 +25,7 @@ export class Strip {
     this.words = h("p", { class: "strip-words", "aria-live": "off" });
     this.slider = h("input", {
       type: "range", class: "strip-slider", min: "1", max: "1", step: "1", value: "1", "aria-label": "Place in the run",
-      oninput: () => this.seek(Number(this.slider.value)),
+      oninput: () => this.seek(Number(this.slider.value)), onclick: (event) => this.clicked(event),
     });
     this.wide = h("button", { type: "button", class: "small", hidden: true, onclick: () => this.zoom(null) }, "Whole run");
     this.view = h("section", { class: "strip", "aria-label": "Overview" },
@@ -72,7 +75,32 @@ export class Strip {
     return this.zoom([from, Math.min(this.total, from + length)]);
   }
 
+  /** The sign that is pointed at: what it stands for, and its records. A sign is larger than the place of its record. */
+  signAt(event) {
+    const box = this.drawing.getBoundingClientRect();
+    const [x, y] = [event.clientX - box.left, event.clientY - box.top];
+    const lane = LANES.find(([, , middle]) => Math.abs(y - middle) <= SIGN / 2);
+    if (!lane || !this.buckets) return null;
+    const [name] = lane;
+    const far = (bucket) => Math.abs(this.place((bucket.first + bucket.last) / 2) - x);
+    const [nearest] = this.buckets.filter((bucket) => bucket[name] > 0 && far(bucket) <= SIGN).sort((one, other) => far(one) - far(other));
+    return nearest ? { name, bucket: nearest } : null;
+  }
+
+  /** Whoever points at a sign means the record that it stands for, and not the one that is drawn below the pointer. */
+  async clicked(event) {
+    const sign = this.signAt(event);
+    if (!sign) return;
+    const { seq } = await this.source.next({ after: sign.bucket.first - 1, only: sign.name });
+    if (seq && seq <= sign.bucket.last) this.seek(seq);
+  }
+
   pointed(event) {
+    const sign = this.signAt(event);
+    if (sign) {
+      this.tell(sign.bucket);
+      return;
+    }
     const box = this.drawing.getBoundingClientRect();
     const [first, last] = this.range ?? [1, this.total];
     const seq = Math.round(first + ((event.clientX - box.left) / box.width) * (last - first));

@@ -274,6 +274,11 @@ impl Outline {
         filter.all(&self.kinds, &self.flags)
     }
 
+    /// Number of the records until `seq` that match.
+    pub fn count(&self, filter: Filter, seq: u64) -> usize {
+        self.matching(filter).take_while(|one| *one <= seq).count()
+    }
+
     /// Whether the record matches.
     pub fn matching_one(&self, filter: Filter, seq: u64) -> bool {
         let index = usize::try_from(seq.saturating_sub(1)).unwrap_or(usize::MAX);

@@ -5,7 +5,8 @@ use serde::Serialize;
 use sojourn_core::{ControlRecord, Effect, Event, LogRecord, Milestone, Purpose, SkillEvent};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// The most points that are kept; beyond that every second one is dropped, except where something was gained or the agent died.
+/// Points beyond which every second one is dropped, except where something was gained or the agent died; beyond twice as many, also of
+/// these.
 const MOST_POINTS: usize = 2048;
 /// Records between two points in which nothing was gained.
 const APART: u64 = 64;
@@ -62,6 +63,8 @@ pub struct First {
 pub(super) struct Series {
     now: SeriesPoint,
     points: Vec<SeriesPoint>,
+    /// Number of points beyond which they are thinned out.
+    most: usize,
     achievements: BTreeSet<String>,
     firsts: Vec<First>,
     skills: BTreeSet<String>,
@@ -177,19 +180,27 @@ impl Series {
             self.points.pop();
         }
         self.points.push(self.now);
-        if self.points.len() > MOST_POINTS {
-            self.thin();
+        if self.points.len() > self.most.max(MOST_POINTS) {
+            self.thin(true);
+            // Of a run with thousands of deaths, not even these can all be kept.
+            if self.points.len() > 2 * MOST_POINTS {
+                self.thin(false);
+            }
+            // Where most points are gains, thinning them at each of them would take longer than reading the log.
+            self.most = self.points.len() + self.points.len() / 2;
         }
     }
 
-    fn thin(&mut self) {
+    fn thin(&mut self, keeps_gains: bool) {
         let points = std::mem::take(&mut self.points);
         let last = points.len() - 1;
         let gained = |index: usize| {
             let (one, before) = (&points[index], &points[index.saturating_sub(1)]);
             what_counts(one) != what_counts(before)
         };
-        let kept = |index: &usize| index.is_multiple_of(2) || *index == last || gained(*index);
+        let kept = |index: &usize| {
+            index.is_multiple_of(2) || *index == last || (keeps_gains && gained(*index))
+        };
         self.points = (0..points.len()).filter(kept).map(|index| points[index]).collect();
     }
 }
@@ -197,4 +208,38 @@ impl Series {
 /// What a point is kept for: gains, and deaths, so that two futures can be compared at any step.
 fn what_counts(point: &SeriesPoint) -> [u64; 3] {
     [point.achievements, point.skills, point.deaths]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sojourn_core::StepRecord;
+    use sojourn_tools::{Action, Ending, EndingKind};
+
+    #[test]
+    fn a_run_with_thousands_of_deaths_keeps_few_points_and_its_last_one() {
+        let step = |died: bool| {
+            let ended = died.then(|| Ending { kind: EndingKind::Died, cause: "a fall".to_owned() });
+            let action = Action("climb".to_owned());
+            LogRecord::SkillEvent(Box::new(SkillEvent::Stepped(StepRecord {
+                action,
+                reflex: None,
+                change: None,
+                nulls: Vec::new(),
+                reward: 0.0,
+                unlocked: Vec::new(),
+                ended,
+            })))
+        };
+        let (alive, dead) = (step(false), step(true));
+        let mut series = Series::default();
+        for seq in 1..=100_000 {
+            series.enter(seq, 0, 0, if seq % 5 == 0 { &dead } else { &alive });
+            assert!(series.points.len() <= 3 * MOST_POINTS + 1, "{seq}: {}", series.points.len());
+            let last = series.points.last().unwrap();
+            assert_eq!((last.seq, last.steps, last.deaths), (seq, seq, seq / 5));
+        }
+        assert!(series.points().windows(2).all(|pair| pair[0].seq < pair[1].seq));
+        assert!(series.points().len() > MOST_POINTS / 2);
+    }
 }

@@ -129,10 +129,11 @@ async fn with_two_versions() -> Place {
         LibraryEvent::Drafted { skill: Box::new(second) },
         LibraryEvent::TrialStarted { id: id.clone() },
         LibraryEvent::Admitted { id, report, rule },
-        used.clone(),
-        used,
     ] {
         library.apply(&event, 1_790_000_000_000).await.unwrap();
+    }
+    for source in ["20260101-000000-0007/12", "20260101-000000-0007/30"] {
+        library.apply_once(&used, 1_790_000_000_000, source).await.unwrap();
     }
     place
 }
@@ -220,6 +221,10 @@ fn lists_are_paged_and_say_how_many_there_are() {
         settings["settings"].as_array().unwrap().iter().find(|one| one["key"] == "run.memory").unwrap();
     assert_eq!((&memory["value"], &memory["kind"]), (&json!(true), &json!("true or false")));
     assert!(memory["about"].as_str().unwrap().contains("memories"), "{memory}");
+    // Until there it had taken these steps; what it may use besides follows from its budgets.
+    let used = &settings["used"];
+    assert_eq!((&used["steps"], used["time_ms"].as_u64().unwrap() > 0), (&json!(3), true), "{used}");
+    assert_eq!(of_run("/settings").json()["used"]["steps"], 160);
     assert_eq!(of_run("/starting").json()["doing"], Value::Null);
     assert_eq!(studio.get("/api/runs/..%2F..%2Fetc/starting").status, 404);
     let before = of_run("/decline?until=66").json();

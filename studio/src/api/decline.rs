@@ -9,11 +9,11 @@ use axum::extract::Path;
 use axum::http::{HeaderMap, Uri};
 use serde::Serialize;
 use sojourn_core::RecordKind;
-use sojourn_logbook::{Decline, Outline};
+use sojourn_logbook::{Decline, Filter, Outline};
 use sojourn_memory::{RunInfo, Store};
 
-/// Records before the death within which the last steps surely lie.
-const NEAR: u64 = 400;
+/// Records before the death within which its beginning is looked for.
+const NEAR: u64 = 2000;
 
 /// What fell before a record, and where another future can begin.
 #[derive(Debug, Clone, Serialize)]
@@ -34,6 +34,8 @@ struct ForkPlace {
     at: u64,
     /// The decision that comes after it.
     before: u64,
+    /// Steps until what happened had happened, from those on that count as taken there: a fork is compared to its end if it takes more.
+    steps: usize,
 }
 
 /// `GET /runs/{run}/decline`
@@ -65,25 +67,59 @@ pub(crate) async fn fall(
     // Before what is shown first began to fall; else before what came last.
     let fell = decline.fallen.first().map_or(until, |fallen| fallen.from_seq);
     let outline = watched.outline();
-    Ok(Fall { fork: fork_before(&outline, first, fell), remembers: outline.remembers(), decline })
+    let fork = fork_before(&outline, first, fell).map(|(at, before)| {
+        let steps = |seq| outline.count(Filter::default().kinds([RecordKind::Stepped.as_str()]), seq);
+        // The steps of a call that is under way count when it ends.
+        let counted = outline.last_before(at + 1, RecordKind::Acted).map_or(0, steps);
+        ForkPlace { at, before, steps: steps(until).saturating_sub(counted) }
+    });
+    Ok(Fall { fork, remembers: outline.remembers(), decline })
 }
 
+/// The kinds of records by which the core learns what happened, and upon which it decides.
+const EVENTS: [RecordKind; 14] = [
+    RecordKind::EpisodeStarted,
+    RecordKind::Recalled,
+    RecordKind::Looked,
+    RecordKind::ToolAnswered,
+    RecordKind::ControllerAnswered,
+    RecordKind::ControllerFailed,
+    RecordKind::StartsObserved,
+    RecordKind::Explored,
+    RecordKind::Discovered,
+    RecordKind::CandidatesTried,
+    RecordKind::SkillsRetested,
+    RecordKind::ReflexesTried,
+    RecordKind::Acted,
+    RecordKind::OutOfTime,
+];
+
 /// The place before the last decision until record `until` from which on new settings count, in the episode that begins with record
-/// `first`.
-fn fork_before(outline: &Outline, first: u64, until: u64) -> Option<ForkPlace> {
+/// `first`: before a request to the controller, or before the choice of the task, where none was made since. The last record that both
+/// runs share, and the decision.
+fn fork_before(outline: &Outline, first: u64, until: u64) -> Option<(u64, u64)> {
     let last = |kind, before: u64| outline.last_before(before, kind).filter(|seq| *seq >= first);
-    let asked = last(RecordKind::AskController, until + 1).map(|asked| {
-        let is = |back: u64, kind| asked > back && outline.kind(asked - back) == Some(kind);
-        if is(1, RecordKind::Recalled) && is(2, RecordKind::Recall) {
-            // What was recalled for it is recalled again.
-            asked - 2
-        } else {
-            // The request itself was settled by the record before it: the one before that leaves this one open.
-            last(RecordKind::AskController, asked).unwrap_or(asked)
-        }
-    });
+    let task = outline.groups(first, until, 1..=1).pop().map(|task| task.first);
+    let asked = last(RecordKind::AskController, until + 1)
+        // The choice of the task begins with its request, if it has one.
+        .filter(|asked| task.is_none_or(|task| *asked > task + 2))
+        .map(|asked| {
+            let is = |back: u64, kind| asked > back && outline.kind(asked - back) == Some(kind);
+            if is(1, RecordKind::Recalled) && is(2, RecordKind::Recall) {
+                // What was recalled for it is recalled again.
+                asked - 2
+            } else {
+                // The request itself was settled by the record before it: the one before that leaves this one open.
+                last(RecordKind::AskController, asked).unwrap_or(asked)
+            }
+        });
+    if let (None, Some(before)) = (asked, task) {
+        // What is decided upon an event is settled with it: the choice is open as long as the event has not come.
+        let event = EVENTS.into_iter().filter_map(|kind| last(kind, before)).max();
+        return Some((event?.checked_sub(1).filter(|at| *at > 0)?, before));
+    }
     let before = asked.or_else(|| last(RecordKind::Act, until + 1)).unwrap_or(first);
-    Some(ForkPlace { at: before.checked_sub(1).filter(|at| *at > 0)?, before })
+    Some((before.checked_sub(1).filter(|at| *at > 0)?, before))
 }
 
 #[cfg(test)]
@@ -104,14 +140,20 @@ mod tests {
         while outline.read_on(&store, &info, 1000).await.unwrap() {}
         for until in (10..info.last_seq.0).step_by(7) {
             let first = outline.episode_at(until).map_or(1, |episode| episode.first);
-            let Some(ForkPlace { at, before }) = fork_before(&outline, first, until) else {
+            let Some((at, before)) = fork_before(&outline, first, until) else {
                 panic!("no place before {until}")
             };
-            assert!(at + 1 == before && before <= until && before >= first, "{until}: {at}");
+            assert!(at < before && before <= until && before >= first && at >= first.max(2) - 1, "{until}: {at}");
+            // The choice of the task is open: it was made upon an event after the fork.
+            let task = outline.groups(first, until, 1..=1).pop();
+            if task.is_some_and(|task| task.first == before) {
+                assert!(EVENTS.into_iter().any(|kind| outline.kind(at + 1) == Some(kind)), "{until}: {at}");
+            }
         }
         let watched = Watched::of(outline);
         let fall = serde_json::to_value(fall(&store, &info, &watched, 66).await.unwrap()).unwrap();
         assert_eq!((&fall["until"], &fall["remembers"]), (&json!(66), &json!(true)), "{fall}");
         assert!(fall["steps"].as_array().unwrap().len() > 1, "{fall}");
+        assert!((1..100).contains(&fall["fork"]["steps"].as_u64().unwrap()), "{fall}");
     }
 }

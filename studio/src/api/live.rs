@@ -28,6 +28,13 @@ pub async fn events(
             if *stopping.borrow() {
                 return None;
             }
+            // A fast run has more at every look: looking without a pause would take the computer from it.
+            if told.is_some() {
+                tokio::select! {
+                    () = tokio::time::sleep(LOOK) => {}
+                    _ = stopping.changed() => return None,
+                }
+            }
             let info = app.studio.store.run(run.as_str()).await.ok()?;
             let now = (info.last_seq.0, standing(&app.studio.store, &info).await);
             if told != Some(now) {
@@ -35,10 +42,6 @@ pub async fn events(
                 let data =
                     json!({"records": now.0, "status": now.1, "live": live, "last_at_ms": info.last_at_ms});
                 return Some((Ok(Event::default().data(data.to_string())), (app, run, Some(now))));
-            }
-            tokio::select! {
-                () = tokio::time::sleep(LOOK) => {}
-                _ = stopping.changed() => return None,
             }
         }
     });

@@ -7,9 +7,9 @@ use crate::{App, StudioError};
 use axum::extract::Path;
 use axum::http::{HeaderMap, Uri};
 use serde::Serialize;
-use serde_json::json;
+use serde_json::{Value, json};
 use sojourn_core::RecordKind;
-use sojourn_logbook::{ran, standing};
+use sojourn_logbook::{Filter, ran, standing};
 use sojourn_memory::{EventSeq, RecordQuery, RunId, RunInfo};
 
 /// The largest number of a world's tasks that are offered as goals.
@@ -147,7 +147,27 @@ pub async fn settings(state: Shared, Path(run): Path<String>, headers: HeaderMap
     let info = state.studio.store.run(&run).await?;
     let at = query.number("at", 0)?;
     let at = (at > 0).then_some(EventSeq(at));
-    answer(&headers, &json!({"settings": state.studio.commands.settings(&info.id, at).await?}))
+    let settings = state.studio.commands.settings(&info.id, at).await?;
+    let used = used(&state, &info, at.unwrap_or(info.last_seq)).await?;
+    answer(&headers, &json!({"settings": settings, "used": used}))
+}
+
+/// What a run had used of its budgets after record `at`; `None` while its log is read, and where the record cannot be read.
+async fn used(app: &App, info: &RunInfo, at: EventSeq) -> Result<Option<Value>, StudioError> {
+    let store = &app.studio.store;
+    let watched = app.outlines.current(store, info).await?;
+    let query = RecordQuery::from(at).to(at);
+    let record = store.records(&info.id, &query).await.ok().and_then(|mut records| records.pop());
+    let outline = watched.outline();
+    let Some(record) = record.filter(|_| outline.len() >= at.0) else { return Ok(None) };
+    let known = outline.series().partition_point(|point| point.seq <= at.0);
+    let totals = known.checked_sub(1).map(|index| outline.series()[index]).unwrap_or_default();
+    Ok(Some(json!({
+        "steps": outline.count(Filter::default().kinds([RecordKind::Stepped.as_str()]), at.0),
+        "time_ms": outline.clock().at(at.0, record.at_ms),
+        "tokens": totals.written_tokens,
+        "cost_usd": totals.cost_usd,
+    })))
 }
 
 /// `GET /settings`

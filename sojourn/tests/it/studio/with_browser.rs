@@ -5,7 +5,7 @@ use crate::golden;
 use crate::record_samples;
 use crate::support::place;
 use serde_json::{Value, json};
-use sojourn_browser::{Chromium, Page, PageAction, Settings, find_chromium};
+use sojourn_browser::{Chromium, Page, PageAction, Settings, Target, find_chromium};
 use sojourn_core::call_hash;
 use sojourn_memory::{
     AskedCall, EventSeq, Memories, MemoryKind, NewApproval, NewMemory, NewRun, OnTimeout, RunId, RunStatus,
@@ -121,8 +121,8 @@ async fn a_fork_is_made_and_a_call_is_denied_by_hand() {
 
     page.evaluate("location.hash = '#/run/2026?seq=60'").await.unwrap();
     shows(&page, "document.querySelector('.waits a')?.textContent === 'Look and answer'").await;
-    shows(&page, "document.querySelector('.raw .buttons button') !== null").await;
-    page.evaluate("document.querySelector('.raw .buttons button').click()").await.unwrap();
+    shows(&page, "document.querySelector('.moment h2').textContent === 'Record 60'").await;
+    page.evaluate("document.querySelector('.moment-title button').click()").await.unwrap();
     shows(&page, "document.querySelector('dialog [name=prompt]') !== null").await;
     page.evaluate(
         "document.querySelector('dialog [name=prompt]').value = 'Drink first.'; document.querySelector('dialog [name=go]').checked = false; \
@@ -168,11 +168,13 @@ async fn mortal() -> (Place, String) {
         at_ms += 1500;
         writer.append(kind, at_ms, payload, Vec::new()).await.unwrap();
     };
-    write("started", sample("started")).await;
+    let mut started = sample("started");
+    // The steps are used up, the time is not.
+    started["config"]["budgets"] = json!({"steps": 18, "time_ms": 3_600_000});
+    write("started", started).await;
     for life in 1..=3 {
         for kind in [
             "start_episode",
-            "episode_started",
             "recall",
             "recalled",
             "ask_controller",
@@ -181,6 +183,11 @@ async fn mortal() -> (Place, String) {
             "called",
         ] {
             write(kind, sample(kind)).await;
+            if kind == "start_episode" {
+                let mut begun = sample("episode_started");
+                begun["observation"]["state"]["inventory"] = json!({"drink": 3, "health": 9});
+                write("episode_started", begun).await;
+            }
         }
         let step = |drink: u64, health: u64| {
             let mut step = sample("stepped");
@@ -216,10 +223,32 @@ async fn a_page_says_why_it_died_what_it_knew_and_where_another_future_begins() 
     // Why, in one line and without a click.
     shows(&page, "document.querySelector('.ended-words')?.textContent.includes('died: killed by zombie 3')")
         .await;
+    // A sign of the overview leads to the record that it stands for, and not to one beside it.
+    page.evaluate("document.querySelector('.ended').open = false").await.unwrap();
+    shows(&page, "document.querySelectorAll('.strip .mark.is-deaths').length === 3").await;
+    for (sign, death) in deaths["records"].as_array().unwrap().iter().enumerate() {
+        let at = page
+            .evaluate(&format!(
+                "(({{ left, top, width, height }}) => [left + width / 2 + 3, top + height / 2])(document.querySelectorAll('.strip .mark.is-deaths')[{sign}].getBoundingClientRect())"
+            ))
+            .await
+            .unwrap();
+        let [x, y] = [0, 1].map(|side| at[side].as_f64().unwrap().round() as i64);
+        page.act(&PageAction::Click { target: Target::Point(x, y) }).await.unwrap();
+        shows(&page, &format!("document.querySelector('.moment h2').textContent === 'Record {}'", death["seq"])).await;
+    }
+    // By keyboard alone: the question is asked beside the death, also while the rest is closed.
+    shows(&page, "document.querySelector('.ended-actions button')?.offsetParent !== null").await;
+    page.evaluate("document.querySelector('.ended summary').focus()").await.unwrap();
+    press(&mut page, &["Tab", "Enter"]).await;
+    shows(&page, "document.querySelector('dialog h2')?.textContent.startsWith('Try it again from record')")
+        .await;
+    press(&mut page, &["Escape"]).await;
+    shows(&page, "document.querySelector('dialog') === null").await;
     press(&mut page, &["w"]).await;
     shows(&page, "document.querySelector('.ended').open && document.querySelectorAll('.ended-body section').length === 3").await;
     // The cause: what fell to its end, and where it began; not the last blow alone.
-    shows(&page, "document.querySelector('.ended-body').textContent.includes('health fell from 9 to 0 in its last 3 steps')").await;
+    shows(&page, "document.querySelector('.ended-body').textContent.includes('health fell from 9 to 0 in its last 3 steps. drink had been at 0 for 3 steps.')").await;
     shows(&page, "document.querySelectorAll('.decline path').length === 2").await;
     shows(&page, "document.querySelector('.ended-body').textContent.includes('The world, just before')")
         .await;
@@ -247,6 +276,9 @@ async fn a_page_says_why_it_died_what_it_knew_and_where_another_future_begins() 
     // What if.
     page.evaluate(&click("Fork with other settings")).await.unwrap();
     shows(&page, "document.querySelector('dialog h2')?.textContent.startsWith('Fork after record')").await;
+    // The budget that is used up there is raised, so that the fork does not end at once; of the other one what is left counts.
+    shows(&page, "document.querySelector('dialog [name=steps]').value === '300' && document.querySelector('dialog').textContent.includes('budget of steps')").await;
+    shows(&page, "document.querySelector('dialog [name=minutes]').value === '' && document.querySelector('dialog [name=minutes]').placeholder === 'the 59 that are left'").await;
     // Settings stand there with what they are now; a wrong one is refused before anything happens.
     shows(&page, "document.querySelectorAll('dialog .settings li').length > 50").await;
     page.evaluate(
@@ -262,7 +294,7 @@ async fn a_page_says_why_it_died_what_it_knew_and_where_another_future_begins() 
     shows(&page, "document.querySelector('dialog h2')?.textContent.startsWith('Try it again from record')")
         .await;
     shows(&page, "document.querySelectorAll('dialog [name=variant]').length >= 2").await;
-    shows(&page, "document.querySelector('dialog [name=prompt]').value.includes('Watch health: here it fell from 9 to 0')").await;
+    shows(&page, "document.querySelector('dialog [name=prompt]').value.includes('Watch drink: here it ran out, then health fell from 9 to 0')").await;
     page.evaluate("document.querySelector('dialog .buttons button[type=button]').click()").await.unwrap();
 
     // A goal for a run that is not under way waits, and the page says so.
@@ -298,6 +330,15 @@ async fn a_skill_is_watched_in_a_fresh_world_and_the_failing_one_stands_first() 
         "document.querySelector('.failing li')?.textContent.startsWith('collect_wood ! 2 failures since')",
     )
     .await;
+    // Why it failed, and where.
+    shows(
+        &page,
+        "document.querySelector('.failing li').textContent.endsWith('version 2: its goal was not reached in 9 steps, in run 20260101-000000-0007, record 12')",
+    )
+    .await;
+    shows(&page, "document.querySelector('.failing li .note a').getAttribute('href') === '#/run/20260101-000000-0007?seq=12'").await;
+    // The drawing of the calls is as wide as its place.
+    shows(&page, "document.querySelector('.graph svg').getBoundingClientRect().right <= document.querySelector('.graph').getBoundingClientRect().right").await;
     page.evaluate("location.hash = '#/skills/collect_wood'").await.unwrap();
     shows(&page, "document.querySelector('.try-form [name=\"arg:n\"]')?.value === '1'").await;
     page.evaluate("document.querySelector('.try-form [type=submit]').click()").await.unwrap();
@@ -310,6 +351,48 @@ async fn a_skill_is_watched_in_a_fresh_world_and_the_failing_one_stands_first() 
         .unwrap();
     shows(&page, "document.querySelector('.tried .problem')?.textContent.includes('did not reach its goal')")
         .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_browsers_watch_a_run_and_what_one_does_the_other_shows() {
+    if find_chromium().is_none() {
+        return skipped("no Chromium is on this machine");
+    }
+    let place = place();
+    place.write_agent("environment = \"crafter\"", "[run]\nepisode_steps = 60\n");
+    let studio = Studio::start(place.path());
+    let agents = studio.get("/api/agents").json();
+    let begun =
+        studio.post("/api/runs", &json!({"agent": agents["agents"][0]["name"], "seed": 1, "steps": 100_000}));
+    let run = begun.json()["run"].as_str().unwrap().to_owned();
+    let Some(first) = browser(vec![studio.host.clone()]).await else { return };
+    let Some(second) = browser(vec![studio.host.clone()]).await else { return };
+    let (mut one, mut other) = (first.page().await.unwrap(), second.page().await.unwrap());
+    let records = "Number(document.querySelector('.numbers dd')?.textContent.replace(/[^0-9]/g, '') || 0)";
+    for page in [&mut one, &mut other] {
+        page.open(&format!("http://{}/?token={}", studio.host, studio.token)).await.unwrap();
+        page.evaluate(&format!("location.hash = '#/run/{run}?seq=5'")).await.unwrap();
+        shows(page, "document.querySelector('.moment h2')?.textContent === 'Record 5'").await;
+    }
+    // Both grow, and each keeps the place of its reader.
+    one.evaluate("document.activeElement.blur(); 0").await.unwrap();
+    press(&mut one, &["n"]).await;
+    for (page, chosen) in [(&one, 6), (&other, 5)] {
+        let before = page.evaluate(records).await.unwrap();
+        shows(page, &format!("{records} > {before} + 20")).await;
+        shows(page, &format!("document.querySelector('.moment h2').textContent === 'Record {chosen}'")).await;
+    }
+    // One of them pauses the run.
+    one.evaluate("[...document.querySelectorAll('.page-head button')].find((one) => one.textContent === 'Pause…').click()")
+        .await
+        .unwrap();
+    shows(&one, "document.querySelector('dialog [type=submit]') !== null").await;
+    one.evaluate("document.querySelector('dialog [type=submit]').click()").await.unwrap();
+    for page in [&one, &other] {
+        shows(page, "document.querySelector('.run-title .status').textContent === 'paused'").await;
+        shows(page, "[...document.querySelectorAll('.page-head button')].some((one) => one.textContent === 'Resume…')")
+            .await;
+    }
 }
 
 /// axe-core, which looks for what people who cannot see or point would stumble over; `None` where npm cannot fetch it.
@@ -325,6 +408,15 @@ fn axe() -> Option<String> {
         npm.arg(&place).arg(AXE).output().ok()?;
     }
     std::fs::read_to_string(script).ok()
+}
+
+/// Shows the page as one who likes it dark sees it, or as one who does not.
+fn in_scheme(dark: bool) -> String {
+    let media = if dark { "all" } else { "(prefers-color-scheme: dark)" };
+    format!(
+        "window.schemes ??= [...document.styleSheets].flatMap((sheet) => [...sheet.cssRules]).filter((rule) => rule.media?.mediaText.includes('prefers-color-scheme')); \
+         for (const rule of window.schemes) rule.media.mediaText = '{media}'; window.schemes.length"
+    )
 }
 
 /// A studio with something on each page: the golden run and a fork of it, skills of which one fails, a call that waits.
@@ -380,8 +472,11 @@ async fn axe_finds_no_serious_violation_on_any_page() {
     ] {
         page.evaluate(&format!("location.hash = '{address}'")).await.unwrap();
         shows(&page, there).await;
-        for width in [1280, 360] {
+        for (width, scheme) in [(1280, "light"), (360, "light"), (1280, "dark")] {
             page.resize(width, 800).await.unwrap();
+            if scheme == "dark" {
+                page.evaluate(&in_scheme(true)).await.unwrap();
+            }
             let found = page
                 .evaluate(
                     "axe.run(document, { resultTypes: ['violations'] }).then(({ violations }) => violations \
@@ -390,8 +485,9 @@ async fn axe_finds_no_serious_violation_on_any_page() {
                 )
                 .await
                 .unwrap();
-            assert_eq!(found, json!([]), "{address} in {width} pixels");
+            assert_eq!(found, json!([]), "{address} in {width} pixels, {scheme}");
         }
+        page.evaluate(&in_scheme(false)).await.unwrap();
         page.resize(1280, 800).await.unwrap();
     }
 }
@@ -412,6 +508,9 @@ async fn every_page_shows_the_golden_run_and_obeys_the_keyboard() {
         "the token stays nowhere"
     );
     shows(&page, "document.querySelector('.spark-cell b').textContent === '1'").await;
+    shows(&page, "document.querySelector('[data-head=Deaths]').textContent === '0'").await;
+    page.evaluate("document.querySelector('.runs-list input').click()").await.unwrap();
+    shows(&page, "document.querySelector('.page-head').textContent.includes('Tick another run to compare it with.')").await;
 
     // A run: the timeline, jumps, scrubbing and search, by keyboard alone.
     page.evaluate("document.querySelector('.runs-list tbody a').focus()").await.unwrap();
@@ -420,6 +519,8 @@ async fn every_page_shows_the_golden_run_and_obeys_the_keyboard() {
     // A run that has ended opens at its end, and says how it ended.
     shows(&page, &format!("{chosen} === 'Record 865'")).await;
     shows(&page, "document.querySelector('.ended').open").await;
+    // Nobody died, and it says so.
+    shows(&page, "document.querySelector('.ended-body').textContent.includes('Nobody died.')").await;
     page.evaluate("document.querySelector('.ended').open = false; location.hash = '#/run/2026?seq=1'")
         .await
         .unwrap();
