@@ -28,6 +28,7 @@ mod serve;
 mod simulate_crash;
 mod skills;
 mod speak;
+mod store;
 mod studio;
 mod tools;
 mod top;
@@ -55,6 +56,7 @@ pub async fn dispatch(args: Args, environments: EnvironmentRegistry) -> Result<E
         Command::Up(args) => return Box::pin(up::up(&home, args)).await,
         Command::Worker(args) => worker::worker(&home, args).await?,
         Command::Queue(command) => queue::queue(&home, command).await?,
+        Command::Store(command) => return store::store(&home, command).await,
         Command::Schedule(command) => schedule::schedule(&home, command).await?,
         Command::Approvals(command) => approvals::approvals(&home, command).await?,
         Command::Ps(args) => ps::ps(&home, args).await?,
