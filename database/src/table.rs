@@ -177,11 +177,9 @@ impl Table {
                 return Ok(None);
             }
         }
-        let ended = [one, other].map(|side| (side.rows, side.hash.finalize().into()));
-        let [(rows, sha256), (other_rows, other_sha256)] = ended;
         Ok(Some(Compared {
-            rows: [rows, other_rows],
-            sha256: [sha256, other_sha256],
+            rows: [one.rows, other.rows],
+            sha256: [one.hash.finalize().into(), other.hash.finalize().into()],
             first_difference,
         }))
     }

@@ -119,11 +119,20 @@ mod with_postgres {
         // The home's own tables have none of it.
         assert_eq!(cluster.person.json(&["runs"]).as_array().unwrap().len(), 0);
         // What does not work over an address says so before it does anything.
-        let refused = cluster.person.run(&["up", "--store", &cluster.url]);
-        assert!(
-            refused.code == 2 && refused.stderr.contains("`sojourn up` does not work with the store"),
-            "{refused}"
-        );
+        let agent = ["agent.toml", "--every", "6h"];
+        for (command, instead) in [
+            (&["up"][..], "`sojourn run AGENT.TOML --queue`"),
+            (&[&["schedule", "add"], &agent[..]].concat()[..], "`sojourn run AGENT.TOML --queue`"),
+            (&["studio"][..], "`sojourn ps`"),
+            (&["simulate-crash", run][..], "`sojourn log export RUN`"),
+        ] {
+            let refused = cluster.person.run(&[command, &["--store", &cluster.url]].concat());
+            let says = format!("`sojourn {}` does not work with the store", command[0]);
+            assert!(
+                refused.code == 2 && refused.stderr.contains(&says) && refused.stderr.contains(instead),
+                "{refused}"
+            );
+        }
         let refused = cluster.person.run(&["worker"]);
         assert!(refused.code == 2 && refused.stderr.contains("needs a store"), "{refused}");
     }
