@@ -90,16 +90,16 @@ impl Home {
             .into())
     }
 
-    /// Refuses where the tables are in a server: `what` works with a home's own tables only.
+    /// Refuses where the tables are in a server: `what` works with a home's own tables only. `instead` says what does.
     ///
     /// # Errors
     /// Where they are.
-    pub fn only_local(&self, what: &str) -> Result<()> {
+    pub fn only_local(&self, what: &str, instead: &str) -> Result<()> {
         match &self.server {
             None => Ok(()),
             Some(server) => {
                 Err(Failure::new(Kind::Usage, format!("{what} does not work with the store `{server}` yet"))
-                    .hint(format!("leave out `--store` and {STORE}: the home's own tables are used then"))
+                    .hint(format!("{instead}; without `--store` and {STORE} the home's own tables are used"))
                     .into())
             }
         }

@@ -3,7 +3,7 @@
 use crate::run_stats::{Activity, RunStats};
 use crate::{duration, logbook, output};
 use indicatif::{ProgressBar, ProgressStyle};
-use sojourn_core::{LongWork, Milestone, Notice, Observer, Purpose, SkillEvent};
+use sojourn_core::{LongWork, Milestone, Noted, Notice, Observer, Purpose, SkillEvent};
 use sojourn_tools::outside::terminal;
 use std::fmt::Write as _;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -202,10 +202,10 @@ impl Observer for Progress {
             stats.first.len() > known
         };
         match notice {
-            Notice::Milestone { milestone, replayed: false } if !is_small(milestone) => {
+            Notice::Milestone { milestone, noted: Noted { replayed: false, .. } } if !is_small(milestone) => {
                 self.say(&logbook::milestone_line(milestone));
             }
-            Notice::Skill { event: SkillEvent::Stepped(step), replayed: false } if news => {
+            Notice::Skill { event: SkillEvent::Stepped(step), noted: Noted { replayed: false, .. } } if news => {
                 self.say(&format!("unlocked {} for the first time", step.unlocked.join(", ")));
             }
             _ => {}
@@ -298,13 +298,18 @@ fn status(stats: &RunStats, achievements: usize, label: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use sojourn_memory::EventSeq;
+
+    fn noted(replayed: bool) -> Noted {
+        Noted { seq: EventSeq(1), at_ms: 0, replayed, foreign: false }
+    }
 
     #[test]
     fn every_long_phase_says_how_far_it_is() {
         let mut stats = RunStats::default();
         stats.note(&Notice::Episode { seed: 1 });
         let chosen = Milestone::TaskChosen { task: "swim".to_owned(), learning: true };
-        stats.note(&Notice::Milestone { milestone: &chosen, replayed: false });
+        stats.note(&Notice::Milestone { milestone: &chosen, noted: noted(false) });
         let asking = |purpose, round| Notice::AskingController { purpose, round };
         let part = |work, number, of| Notice::Advanced { work, number, of };
         let lines: Vec<String> = [
@@ -339,7 +344,7 @@ mod tests {
     fn a_phase_that_reports_nothing_is_not_silent() {
         let progress = Progress::new(22, "");
         let chosen = Milestone::TaskChosen { task: "swim".to_owned(), learning: true };
-        progress.notice(&Notice::Milestone { milestone: &chosen, replayed: true });
+        progress.notice(&Notice::Milestone { milestone: &chosen, noted: noted(true) });
         progress.notice(&Notice::AskingController { purpose: Purpose::Write, round: Some((1, 4)) });
         assert_eq!(progress.overdue(Duration::from_hours(1)), None);
         assert_eq!(

@@ -208,8 +208,11 @@ impl RunStats {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use sojourn_core::StepRecord;
+    use sojourn_core::{Noted, StepRecord};
+    use sojourn_memory::EventSeq;
     use sojourn_tools::Action;
+
+    const NOTED: Noted = Noted { seq: EventSeq(1), at_ms: 0, replayed: false, foreign: false };
 
     #[test]
     fn tasks_and_rewards_are_those_of_their_episode() {
@@ -224,13 +227,13 @@ mod tests {
             ended: None,
         };
         let milestone = |stats: &mut RunStats, milestone: &Milestone| {
-            stats.note(&Notice::Milestone { milestone, replayed: false });
+            stats.note(&Notice::Milestone { milestone, noted: NOTED });
         };
         let done = |verified, steps| Milestone::TaskDone { task: "swim".to_owned(), verified, steps };
         for (reward, verified) in [(1.5, true), (-1.0, false)] {
             stats.note(&Notice::Episode { seed: 1 });
             let event = SkillEvent::Stepped(step(reward));
-            stats.note(&Notice::Skill { event: &event, replayed: false });
+            stats.note(&Notice::Skill { event: &event, noted: NOTED });
             milestone(&mut stats, &done(verified, 7));
         }
         let ended = Milestone::EpisodeEnded { cause: String::new(), achievements: 0, steps: 1 };

@@ -53,6 +53,12 @@ impl<'q> Query<'q> {
         self
     }
 
+    /// As [`bind`](Self::bind), for a value of any type.
+    pub(crate) fn value(mut self, value: Value<'q>) -> Self {
+        self.values.push(value);
+        self
+    }
+
     /// Runs the statement.
     pub fn execute<'e, 'c: 'e>(self, on: impl Into<On<'e, 'c>>) -> BoxFuture<'e, Result<Done, Error>>
     where

@@ -36,6 +36,20 @@ impl Row {
         }
     }
 
+    /// As [`text`](Self::text), of a column that may be null.
+    ///
+    /// # Errors
+    /// As [`try_get`](Self::try_get).
+    pub fn optional_text<I>(&self, index: I) -> Result<Option<String>, Error>
+    where
+        I: ColumnIndex<SqliteRow> + ColumnIndex<PgRow>,
+    {
+        match self {
+            Self::Sqlite(row) => row.try_get(index),
+            Self::Postgres(row) => row.try_get::<Option<String>, _>(index).map(|text| text.map(text::original)),
+        }
+    }
+
     /// A column with any text, also one with NUL characters; of those, [`try_get`](Self::try_get) gives another spelling.
     ///
     /// # Errors

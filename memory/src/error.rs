@@ -208,6 +208,12 @@ pub enum Error {
     /// The server cannot be reached, or ended the connection. The caller can repeat the call.
     #[error("the store's server cannot be reached")]
     Unreachable(#[source] sqlx::Error),
+    /// A copy into the store was not finished: it has a part of what it is a copy of.
+    #[error("`{place}` is an unfinished copy of another store; `sojourn store copy` with the same FROM and TO finishes it")]
+    UnfinishedCopy {
+        /// The home, or the address without its password.
+        place: String,
+    },
     /// Only a store in a server has a queue.
     #[error("a queue of runs needs a store that several machines can reach")]
     NoServer,

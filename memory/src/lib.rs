@@ -32,6 +32,7 @@
 mod blobs;
 mod canonical;
 mod compression;
+mod copy;
 mod dialect;
 mod error;
 mod hash;
@@ -54,6 +55,7 @@ pub mod fuzzing {
 
 pub use blobs::BlobStats;
 pub use canonical::{MAX_DEPTH, canonical_json};
+pub use copy::{CopiedTable, CopyError, CopyProgress, CopyReport, CopyStep, CopyWatch};
 pub use error::Error;
 pub use hash::{BlobId, Hash};
 pub use log::{
@@ -76,6 +78,6 @@ pub use store::Store;
 pub use unattended::{
     ApprovalId, ApprovalState, Arguments, AskedCall, BY_TIMEOUT, Due, Heartbeat, Job, JobState,
     LogCollection, Message, Missed, NewApproval, NewMessage, NewRequest, NewSchedule, OnTimeout, Overlap,
-    PendingApproval, QueueBell, QueueState, QueuedRun, RequestKind, RunRequest, Schedule, Submission, Timing,
+    PendingApproval, Posted, QueueBell, QueueState, QueuedRun, RequestKind, RunRequest, Schedule, Submission, Timing,
     Work,
 };

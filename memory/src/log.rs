@@ -29,6 +29,7 @@ pub use collect::{Collected, Garbage, RetentionPolicy};
 pub use export::{EXPORT_VERSION, ExportLine, ExportedRecord, ExportedRun, Exporter};
 pub use fork::{FORKED, ForkPoint};
 pub use heads::Head;
+pub(crate) use heads::note_copied as note_copied_head;
 pub use ids::{EventSeq, RunId};
 pub use import::{ImportError, ImportLimits, Importer, check_export};
 pub use lease::Owner;

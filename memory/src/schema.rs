@@ -16,10 +16,12 @@ const SQLITE: &[&str] = &[
     include_str!("schema/sqlite/0005.sql"),
     include_str!("schema/sqlite/0006.sql"),
     include_str!("schema/sqlite/0007.sql"),
+    include_str!("schema/sqlite/0008.sql"),
 ];
 
 /// As [`SQLITE`]. The versions of the two engines are counted apart.
-const POSTGRES: &[&str] = &[include_str!("schema/postgres/0001.sql")];
+const POSTGRES: &[&str] =
+    &[include_str!("schema/postgres/0001.sql"), include_str!("schema/postgres/0002.sql")];
 
 /// Upgrades the database of a home to the newest schema version.
 ///

@@ -1,3 +1,4 @@
+use crate::copy::check_finished;
 use crate::dialect::Dialect;
 use crate::memories::refresh_words;
 use crate::{Error, Owner, schema};
@@ -38,8 +39,21 @@ impl Store {
     /// older schema.
     ///
     /// # Errors
-    /// [`Error::NewerSchema`] and [`Error::NotAStore`]; both leave the file unchanged. [`Error::PathTooLong`].
+    /// [`Error::NewerSchema`] and [`Error::NotAStore`]; both leave the file unchanged. [`Error::PathTooLong`],
+    /// [`Error::UnfinishedCopy`].
     pub async fn open(home: impl AsRef<Path>) -> Result<Self, Error> {
+        Self::open_for(home, false).await
+    }
+
+    /// As [`open`](Self::open), also where a copy into it is not finished: for whoever finishes it.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub async fn open_target(home: impl AsRef<Path>) -> Result<Self, Error> {
+        Self::open_for(home, true).await
+    }
+
+    async fn open_for(home: impl AsRef<Path>, copying: bool) -> Result<Self, Error> {
         let home = home.as_ref().to_owned();
         let path = home.join("sojourn.db");
         check_length(&path)?;
@@ -49,6 +63,9 @@ impl Store {
         keep_private(&home);
         let mut connection = Connection::from(options(&home).connect().await?);
         schema::migrate_file(&mut connection, &path).await?;
+        if !copying {
+            check_finished(&mut connection, &home.display().to_string()).await?;
+        }
         refresh_words(&mut connection).await?;
         connection.close().await?;
         let pool = SqlitePoolOptions::new()
@@ -63,13 +80,37 @@ impl Store {
     /// are derived from the tables, and temporary ones. `owner` is who writes runs through this store.
     ///
     /// # Errors
-    /// [`Error::Unreachable`], [`Error::NewerSchema`], [`Error::Encoding`].
+    /// [`Error::Unreachable`], [`Error::NewerSchema`], [`Error::Encoding`], [`Error::UnfinishedCopy`].
     pub async fn connect(home: impl AsRef<Path>, server: &Server, owner: Owner) -> Result<Self, Error> {
+        Self::connect_for(home, server, owner, false).await
+    }
+
+    /// As [`connect`](Self::connect), also where a copy into it is not finished: for whoever finishes it.
+    ///
+    /// # Errors
+    /// As [`connect`](Self::connect).
+    pub async fn connect_target(
+        home: impl AsRef<Path>,
+        server: &Server,
+        owner: Owner,
+    ) -> Result<Self, Error> {
+        Self::connect_for(home, server, owner, true).await
+    }
+
+    async fn connect_for(
+        home: impl AsRef<Path>,
+        server: &Server,
+        owner: Owner,
+        copying: bool,
+    ) -> Result<Self, Error> {
         let home = home.as_ref().to_owned();
         create_private_dir(&home).map_err(|source| Error::Io { path: home.clone(), source })?;
         keep_private(&home);
         let mut connection = server.connect(SCHEMA).await?;
         schema::migrate_server(&mut connection).await?;
+        if !copying {
+            check_finished(&mut connection, &server.to_string()).await?;
+        }
         refresh_words(&mut connection).await?;
         connection.close().await?;
         let pool = Pool::to(server, SCHEMA, CONNECTIONS)?;

@@ -10,6 +10,7 @@ mod outbox;
 mod queue;
 mod requests;
 mod schedules;
+mod told;
 
 pub use approvals::{
     ApprovalId, ApprovalState, AskedCall, BY_TIMEOUT, NewApproval, OnTimeout, PendingApproval,
@@ -21,6 +22,7 @@ pub use requests::{NewRequest, RequestKind, RunRequest};
 pub use schedules::{
     Arguments, Due, Job, JobState, LogCollection, Missed, NewSchedule, Overlap, Schedule, Timing, Work,
 };
+pub use told::Posted;
 
 use crate::Error;
 use crate::dialect::Dialect;

@@ -50,7 +50,7 @@ pub use check::{Problem, calls_any, static_check};
 pub use duplicate::{SAME_CASES, same_behaviour, same_source};
 pub use event::{LibraryEvent, Status};
 pub use illegal::IllegalEvent;
-pub use library::{AppendOutcome, IndexRow, Library, LibraryError, RecordedEvent};
+pub use library::{AppendOutcome, CopiedLibrary, IndexRow, Library, LibraryError, RecordedEvent};
 pub use manifest::{Callable, Code, Compiled, Draft, Kind, Manifest, Origin, Skill, SkillId, Wasm};
 pub use reflex::{Arm, Comparison, PairedEpisode, ReflexFigures, ReflexRefusal, ReflexRule, ReflexTrial};
 pub use scan::called_names;

@@ -58,9 +58,20 @@ impl Postgres {
 
     /// Kills the server as a power failure would, and starts it again.
     pub fn restart(&mut self) {
+        self.restart_with(&[]);
+    }
+
+    /// What the server has said since it was started last.
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.place.path().join("log")).unwrap_or_default()
+    }
+
+    /// As [`restart`](Self::restart), with further variables.
+    pub fn restart_with(&mut self, variables: &[(String, String)]) {
         self.stop();
         let mut start = self.command("postgres");
         start.args(["-D", &self.data(), "-h", "", "-F", "-k"]).arg(self.place.path());
+        start.envs(variables.iter().map(|(name, value)| (name, value)));
         let log = fs::File::create(self.place.path().join("log")).unwrap();
         let running = Running::start(start.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log));
         self.running = Some(running);

@@ -177,7 +177,11 @@ impl Frames {
             Err(FrameRefused::OverBudget) => {
                 if !std::mem::replace(&mut self.state().reported, true) {
                     self.observer
-                        .notice(&Notice::BudgetNearlyUsed { budget: "bytes of pictures", share: 1.0 });
+                        .notice(&Notice::BudgetNearlyUsed {
+                        budget: "bytes of pictures",
+                        share: 1.0,
+                        noted: None,
+                    });
                 }
                 None
             }

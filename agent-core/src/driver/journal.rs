@@ -37,6 +37,8 @@ pub struct Journal {
     imported_until: EventSeq,
     /// The last record that was copied from another run; 0 if there is none.
     copied_until: EventSeq,
+    /// The last record of an earlier process; 0 where there is none.
+    recorded_until: EventSeq,
     seq: EventSeq,
     at_ms: i64,
     /// Number of records so far, control records not counted.
@@ -112,6 +114,7 @@ impl Journal {
     pub fn new(store: Store, recorded: Vec<Record>, writer: Option<Writer>) -> Self {
         Self {
             store,
+            recorded_until: recorded.last().map_or(EventSeq(0), |record| record.seq),
             recorded: recorded.into(),
             writer,
             clock: Time::new(Clock::default()),
@@ -290,8 +293,11 @@ impl Journal {
     }
 
     fn replayed(&self, record: &Record) -> Noted {
-        let foreign = record.seq <= self.imported_until.max(self.copied_until);
-        Noted { seq: record.seq, at_ms: record.at_ms, replayed: true, foreign }
+        Noted { seq: record.seq, at_ms: record.at_ms, replayed: true, foreign: self.is_foreign(record.seq) }
+    }
+
+    fn is_foreign(&self, seq: EventSeq) -> bool {
+        seq <= self.imported_until.max(self.copied_until)
     }
 
     /// The control records at this place of the log. Where the recorded part ends, the pending one is written.
@@ -546,6 +552,12 @@ impl Journal {
     /// The last record's sequence number; 0 before the first.
     pub fn seq(&self) -> EventSeq {
         self.seq
+    }
+
+    /// The last record.
+    pub(super) fn latest(&self) -> Noted {
+        let (seq, at_ms) = (self.seq, self.at_ms);
+        Noted { seq, at_ms, replayed: seq <= self.recorded_until, foreign: self.is_foreign(seq) }
     }
 
     /// Makes all records durable, writes the run's status, and gives up the right to write.

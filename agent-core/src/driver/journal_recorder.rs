@@ -48,7 +48,7 @@ impl Recorder for JournalRecorder {
         let is_step = matches!(event, SkillEvent::Stepped(_));
         let cut_off = is_step && noted.replayed && journal.peek(RecordKind::OutOfTime).await?.is_some();
         drop(journal);
-        self.observer.notice(&Notice::Skill { event: &event, replayed: noted.replayed });
+        self.observer.notice(&Notice::Skill { event: &event, noted });
         // An interruption waits for the end of the step.
         if is_step && self.cancel.is_cancelled() {
             return Err(ExecutorError::Interrupted);

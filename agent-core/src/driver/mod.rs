@@ -352,8 +352,9 @@ impl Driver {
         let Some((budget, share)) = self.core.used_budget() else { return };
         let is_near = share >= NEARLY_USED;
         let was_near = std::mem::replace(&mut self.budget_is_near, is_near);
-        if is_near && !was_near && !self.journal.lock().await.replaying() {
-            self.observer.notice(&Notice::BudgetNearlyUsed { budget, share });
+        if is_near && !was_near {
+            let noted = Some(self.journal.lock().await.latest());
+            self.observer.notice(&Notice::BudgetNearlyUsed { budget, share, noted });
         }
     }
 
@@ -382,7 +383,7 @@ impl Driver {
                 }
                 Effect::ReportMilestone { milestone } => self
                     .observer
-                    .notice(&Notice::Milestone { milestone: &milestone, replayed: noted.replayed }),
+                    .notice(&Notice::Milestone { milestone: &milestone, noted }),
                 Effect::Finish { reason } => return Ok(Step::Finished(reason)),
                 Effect::StartEpisode { seed } => return self.start_episode(seed).await,
                 Effect::Act { call, max_steps } => {

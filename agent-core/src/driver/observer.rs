@@ -1,5 +1,6 @@
 //! Notices of a run's progress.
 
+use super::journal::Noted;
 use crate::model::{Event, Milestone, Purpose, SkillEvent};
 
 /// Receives notices while a run goes on.
@@ -20,8 +21,8 @@ pub enum Notice<'a> {
     Milestone {
         /// The milestone.
         milestone: &'a Milestone,
-        /// Whether an earlier process recorded it.
-        replayed: bool,
+        /// Its record.
+        noted: Noted,
     },
     /// A request was sent to the controller, which may take minutes.
     AskingController {
@@ -59,13 +60,15 @@ pub enum Notice<'a> {
         budget: &'static str,
         /// The share that is used; 1 is all of it.
         share: f64,
+        /// The record with which they are; `None` where none says so, which no replay repeats.
+        noted: Option<Noted>,
     },
     /// Something happened while a skill ran in the episode.
     Skill {
         /// The event.
         event: &'a SkillEvent,
-        /// Whether an earlier process recorded it.
-        replayed: bool,
+        /// Its record.
+        noted: Noted,
     },
 }
 

@@ -32,7 +32,7 @@ pub use hear::Hear;
 pub use log::{
     Diff, Export, Format as LogFormat, Import as LogImport, Log, LogCommand, Outcome as LogOutcome, Replay,
 };
-pub use machines::{Queue, Worker};
+pub use machines::{Queue, Store, Worker};
 pub use memory::{Kind as MemoryKind, Knowledge, Memory, One as OneMemory, Search as MemorySearch};
 pub use models::{Doctor, ModelKind, ModelList, Models, Serve};
 pub use reflexes::Reflexes;
@@ -111,6 +111,9 @@ pub enum Command {
     /// List and cancel the runs that wait for a worker; `sojourn run --queue` adds one.
     #[command(subcommand)]
     Queue(Queue),
+    /// Copy everything from a home into a database that several machines share, or back.
+    #[command(subcommand)]
+    Store(Store),
     /// Say when agents run: add, list, pause and remove schedules; what became of each due time.
     #[command(subcommand)]
     Schedule(Schedule),

@@ -38,3 +38,23 @@ pub enum Queue {
         json: bool,
     },
 }
+
+/// `sojourn store`.
+#[derive(Debug, Subcommand)]
+pub enum Store {
+    /// Copy all of a store into a new one: a home into a PostgreSQL database, a database into a home.
+    ///
+    /// Runs, memories, skills, schedules, approvals and messages are copied as they were when the copy began, and keep their ids.
+    /// FROM must be at rest: no run under way, nothing open in a queue. TO must be new. When all is copied, both are read again:
+    /// every row of each must be in the other, and each run's chain of hashes must verify. Ctrl-C, or anything else that ends
+    /// it, leaves an unfinished copy, which no other command opens; the same command goes on where it was.
+    Copy {
+        /// The home directory, or `postgres://USER@HOST/DATABASE`, that is copied.
+        from: String,
+        /// The home directory or the database that becomes the copy.
+        to: String,
+        /// Print one JSON document.
+        #[arg(long)]
+        json: bool,
+    },
+}

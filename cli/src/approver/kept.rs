@@ -15,7 +15,6 @@ use sojourn_memory::{
     ApprovalId, ApprovalState, AskedCall, BY_TIMEOUT, NewApproval, OnTimeout, PendingApproval, RecordQuery,
     RunId, Store,
 };
-use sojourn_service::notify::EventKind;
 use sojourn_service::now_ms;
 use sojourn_tools::outside::text::cut;
 use sojourn_tools::{PolicyFile, TimeoutAnswer, ToolSpec, Unanswered};
@@ -120,6 +119,10 @@ impl Kept {
         let used = self.used(&question.run, &known).await?;
         let unused = known.into_iter().rfind(|known| !used.contains(known.id.as_str()));
         if let Some(unused) = unused {
+            // The process that kept it may have died before it told anybody.
+            if unused.state == ApprovalState::Pending {
+                self.tell(&unused);
+            }
             return Ok(unused);
         }
         let spec = question.spec;
@@ -142,15 +145,16 @@ impl Kept {
                 on_timeout: if self.allows_by_timeout(spec) { OnTimeout::Allow } else { OnTimeout::Deny },
             })
             .await?;
-        let text = format!(
-            "`{}` waits for an approval: `sojourn approvals show {}`, then `allow` or `deny`",
-            spec.name, asked.id
-        );
-        output::note(&text);
-        if let Some(teller) = &self.teller {
-            teller.tell(EventKind::Asked, &text, json!({"approval": asked.id, "tool": spec.name}));
-        }
+        output::note(waits(&asked));
+        self.tell(&asked);
         Ok(asked)
+    }
+
+    fn tell(&self, known: &PendingApproval) {
+        if let Some(teller) = &self.teller {
+            let (asked, data) = (&known.asked, json!({"approval": known.id, "tool": known.asked.call.tool}));
+            teller.tell_asked(asked.seq, asked.asked_ms, &waits(known), data);
+        }
     }
 
     /// The questions whose answers decisions of the run have used; of `known`, which a decision follows and does not precede.
@@ -264,6 +268,12 @@ impl Kept {
         }
         Ok(news)
     }
+}
+
+/// A question in one sentence.
+fn waits(known: &PendingApproval) -> String {
+    let (tool, id) = (&known.asked.call.tool, &known.id);
+    format!("`{tool}` waits for an approval: `sojourn approvals show {id}`, then `allow` or `deny`")
 }
 
 #[async_trait]

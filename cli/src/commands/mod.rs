@@ -28,6 +28,7 @@ mod serve;
 mod simulate_crash;
 mod skills;
 mod speak;
+mod store;
 mod studio;
 mod tools;
 mod top;
@@ -47,14 +48,15 @@ use std::process::ExitCode;
 /// What [`crate::error::report`] tells the user.
 pub async fn dispatch(args: Args, environments: EnvironmentRegistry) -> Result<ExitCode> {
     let home = Home::find(args.home, environments)?.with_store(args.store.as_deref())?;
-    if let Some(what) = local_only(&args.command) {
-        home.only_local(what)?;
+    if let Some((what, instead)) = local_only(&args.command) {
+        home.only_local(what, instead)?;
     }
     match args.command {
         Command::Run(args) => return Box::pin(run::run(home, args)).await,
         Command::Up(args) => return Box::pin(up::up(&home, args)).await,
         Command::Worker(args) => worker::worker(&home, args).await?,
         Command::Queue(command) => queue::queue(&home, command).await?,
+        Command::Store(command) => return store::store(&home, command).await,
         Command::Schedule(command) => schedule::schedule(&home, command).await?,
         Command::Approvals(command) => approvals::approvals(&home, command).await?,
         Command::Ps(args) => ps::ps(&home, args).await?,
@@ -91,13 +93,19 @@ pub async fn dispatch(args: Args, environments: EnvironmentRegistry) -> Result<E
     Ok(ExitCode::SUCCESS)
 }
 
-/// What works with a home's own tables only.
-fn local_only(command: &Command) -> Option<&'static str> {
+/// What works with a home's own tables only, and what does as well with a server.
+fn local_only(command: &Command) -> Option<(&'static str, &'static str)> {
+    const CRON: &str = "let cron or a systemd timer start `sojourn run AGENT.TOML --queue`, and workers carry the runs out";
     match command {
-        Command::Up(_) => Some("`sojourn up`"),
-        Command::Schedule(_) => Some("`sojourn schedule`"),
-        Command::Studio(_) => Some("`sojourn studio`"),
-        Command::SimulateCrash(_) => Some("`sojourn simulate-crash`"),
+        Command::Up(_) => Some(("`sojourn up`", CRON)),
+        Command::Schedule(_) => Some(("`sojourn schedule`", CRON)),
+        Command::Studio(_) => {
+            Some(("`sojourn studio`", "`sojourn ps`, `log`, `replay` and `report` show runs of a server"))
+        }
+        Command::SimulateCrash(_) => Some((
+            "`sojourn simulate-crash`",
+            "take the run into a home first: `sojourn log export RUN`, then `sojourn log import` there",
+        )),
         _ => None,
     }
 }

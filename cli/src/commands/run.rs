@@ -21,12 +21,12 @@ use crate::unattended::{AgentKey, Heart};
 use crate::{approver, duration, logbook, output, table};
 use anyhow::Result;
 pub use resuming::finish_reason;
-use resuming::{Wanted, is_budget, more, more_of};
+use resuming::{Wanted, is_budget, last_end, more, more_of};
 use serde::Serialize;
 use serde_json::Value;
 use sojourn_controller::Cancel;
 use sojourn_core::{Core, FinishReason, Observer, Outcome, Requests, Tools, Totals, now_ms};
-use sojourn_memory::{EventSeq, RunId};
+use sojourn_memory::{EventSeq, RunId, RunStatus};
 use sojourn_service::live::Report;
 use sojourn_service::notify::EventKind;
 use sojourn_tools::Unanswered;
@@ -195,7 +195,8 @@ async fn carry_out(home: Home, args: &Run, run: Option<RunId>) -> Result<ExitCod
     let progress = Progress::new(0, "");
     let cancel = Cancel::new();
     stop_on_ctrl_c(cancel.clone());
-    let telling = Telling::begin(&context.home, &context.store, &agent, &key, &run, &redactor);
+    let telling =
+        Telling::begin(&context.home, &context.store, &agent, &key, &run, &redactor).await;
     let policy = agent.run.tools.as_ref().map(|tools| tools.policy.clone()).unwrap_or_default();
     let mut kept = None;
     if let Some(toolbox) = agent.toolbox(Some(&context.home)).await? {
@@ -239,7 +240,14 @@ async fn carry_out(home: Home, args: &Run, run: Option<RunId>) -> Result<ExitCod
     let requests: Option<Arc<dyn Requests>> = Some(Arc::new(requests));
     let watch = Watch { observer, cancel, redactor: redactor.clone(), by: args.by.clone(), requests };
     let store = context.store.clone();
-    let session = if let Some(info) = &resumed {
+    // A process that was killed after the end of its run left that much to its successor.
+    let is_restart = args.worker.is_some() || args.scheduled.is_some();
+    let over = resumed.as_ref().filter(|info| {
+        is_restart && info.status == RunStatus::Finished && more(args).is_ok_and(|more| more.is_none())
+    });
+    let session = if let Some(info) = over {
+        Box::pin(context.replay(info, true, watch)).await?.0
+    } else if let Some(info) = &resumed {
         Box::pin(context.resume(info, environment, more(args)?, &policy, &models, watch)).await?
     } else {
         let library = context.home.library().await?;
@@ -300,7 +308,10 @@ async fn carry_out(home: Home, args: &Run, run: Option<RunId>) -> Result<ExitCod
             // The daemon tries again, or tells of what it gives up.
             Ok((Outcome::Finished(FinishReason::Controller { .. }), _)) | Err(_)
                 if args.scheduled.is_some() => {}
-            Ok((outcome, _)) => telling.teller().tell_end(outcome),
+            Ok((outcome, _)) => {
+                let last = last_end(&store, &run).await.ok().flatten();
+                telling.teller().tell_end(outcome, last.as_ref());
+            }
             Err(error) => telling.teller().tell(EventKind::Failed, &error.to_string(), Value::Null),
         }
         telling.finish().await;

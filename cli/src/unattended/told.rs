@@ -1,4 +1,8 @@
 //! Tells people what a run does, while it does it.
+//!
+//! News of a record are told once the record is durable, and the store marks with the message which record was told
+//! ([`Store::begin_telling`]). A process that resumes the run sees its records again and tells what is missing, so no death of a process,
+//! at whatever point, keeps news from people.
 
 use super::{AgentChannels, AgentKey};
 use crate::agent_file::AgentFile;
@@ -6,23 +10,30 @@ use crate::home::Home;
 use crate::logbook;
 use crate::progress::Progress;
 use serde_json::{Value, json};
-use sojourn_core::{FinishReason, Milestone, Notice, Observer, Outcome, Redactor, SkillEvent};
-use sojourn_memory::{RunId, Store};
+use sojourn_core::{FinishReason, Milestone, Noted, Notice, Observer, Outcome, Redactor, SkillEvent};
+use sojourn_memory::{Error, EventSeq, Posted, Record, RunId, Store};
 use sojourn_service::notify::{self, Courier, EventKind, News, NotifySettings};
 use sojourn_service::now_ms;
 use sojourn_tools::EndingKind;
 use sojourn_tools::outside::text::cut;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
-/// Limit on the messages that are not kept yet. More are dropped: nothing waits for them.
-const QUEUE: usize = 64;
-/// How long the end of a run may wait until its messages are kept, and until they are delivered. The rest is the daemon's.
-const KEEP_WITHIN: Duration = Duration::from_secs(5);
+/// Limit on the messages that are not kept yet, that of the messages that are not delivered. More are dropped: nothing waits for them.
+const QUEUE: usize = 1000;
+/// How long the end of a run may wait until its messages are kept: as long as a busy database. Nobody resumes a run that is over.
+const KEEP_WITHIN: Duration = Duration::from_secs(30);
+/// How long it may wait until they are delivered. The rest is the daemon's.
 const DELIVER_WITHIN: Duration = Duration::from_secs(5);
+/// How often a record is looked for that is not durable yet.
+const LOOK: Duration = Duration::from_millis(100);
+/// Attempts to keep a message, and the pause after the first, which doubles: half a minute in all.
+const ATTEMPTS: u32 = 7;
+const FIRST_PAUSE: Duration = Duration::from_millis(500);
 
 /// Limit on a text of a message, in characters: a world or a tool wrote parts of it.
 const MOST_CHARACTERS: usize = 2000;
@@ -38,8 +49,21 @@ fn shorten(data: &mut Value) {
 }
 
 enum Order {
-    Keep(News),
+    Keep(News, Option<EventSeq>),
     Finish(oneshot::Sender<()>),
+}
+
+/// The record that news are about.
+#[derive(Debug, Clone, Copy)]
+struct About {
+    seq: EventSeq,
+    at_ms: i64,
+}
+
+impl From<Noted> for About {
+    fn from(noted: Noted) -> Self {
+        Self { seq: noted.seq, at_ms: noted.at_ms }
+    }
 }
 
 /// Tells people about one run. Never waits.
@@ -52,38 +76,50 @@ pub struct Teller {
 }
 
 impl Teller {
-    /// Tells that something happened.
-    pub fn tell(&self, event: EventKind, text: &str, mut data: Value) {
+    /// Tells that something happened that no record has.
+    pub fn tell(&self, event: EventKind, text: &str, data: Value) {
+        self.keep(event, None, text, data);
+    }
+
+    /// Tells that a call waits for an approval since this record, unless that was told before.
+    pub fn tell_asked(&self, seq: EventSeq, at_ms: i64, text: &str, data: Value) {
+        self.keep(EventKind::Asked, Some(About { seq, at_ms }), text, data);
+    }
+
+    fn keep(&self, event: EventKind, about: Option<About>, text: &str, mut data: Value) {
         self.redactor.value(&mut data);
         shorten(&mut data);
         let news = News {
             event,
             run: self.run.clone(),
             agent: self.redactor.text(&self.agent),
-            at_ms: now_ms(),
+            at_ms: about.map_or_else(now_ms, |about| about.at_ms),
             text: cut(&self.redactor.text(text), MOST_CHARACTERS),
             data,
         };
-        if self.orders.try_send(Order::Keep(news)).is_err() {
+        if self.orders.try_send(Order::Keep(news, about.map(|about| about.seq))).is_err() {
             tracing::warn!("a message to people was dropped: too many at once");
         }
     }
 
-    /// Tells how the run ended; nothing where it was only interrupted.
-    pub fn tell_end(&self, outcome: &Outcome) {
+    /// Tells how the run ended, as this last record says; nothing where it was only interrupted.
+    pub fn tell_end(&self, outcome: &Outcome, last: Option<&Record>) {
         let Outcome::Finished(reason) = outcome else { return };
         let event = match reason {
             FinishReason::Stuck { .. } | FinishReason::Repetition { .. } => EventKind::Stuck,
             FinishReason::Controller { .. } => EventKind::Failed,
             _ => EventKind::Finished,
         };
-        self.tell(event, &logbook::reason_line(reason), json!({"reason": reason}));
+        let about = last.map(|record| About { seq: record.seq, at_ms: record.at_ms });
+        self.keep(event, about, &logbook::reason_line(reason), json!({"reason": reason}));
     }
 }
 
 /// Keeps the messages of a run and delivers them, in the background.
 pub struct Telling {
     teller: Teller,
+    told: Arc<Marks>,
+    over: Arc<AtomicBool>,
     keeping: JoinHandle<()>,
     delivering: JoinHandle<()>,
     courier: Courier,
@@ -91,7 +127,7 @@ pub struct Telling {
 
 impl Telling {
     /// Begins; `None` where the agent file names no recipient.
-    pub fn begin(
+    pub async fn begin(
         home: &Home,
         store: &Store,
         agent: &AgentFile,
@@ -99,15 +135,31 @@ impl Telling {
         run: &RunId,
         redactor: &Redactor,
     ) -> Option<Self> {
-        agent.notify.channels().next()?;
+        let is_told = agent.notify.channels().next().is_some();
+        let events: Vec<&str> =
+            agent.notify.on.iter().filter(|_| is_told).map(|event| event.as_str()).collect();
+        let told = store.begin_telling(run, &events).await.unwrap_or_else(|error| {
+            tracing::warn!(%error, "cannot see what was told of the run before");
+            Marks::new()
+        });
+        if !is_told {
+            return None;
+        }
         let (orders, received) = mpsc::channel(QUEUE);
-        let keeping = tokio::spawn(keep(store.clone(), agent.notify.clone(), key.text(), received));
+        let over = Arc::new(AtomicBool::new(false));
+        let keeper = Keeper {
+            store: store.clone(),
+            settings: agent.notify.clone(),
+            key: key.text(),
+            over: Arc::clone(&over),
+        };
+        let keeping = tokio::spawn(keeper.keep_all(received));
         let channels = Arc::new(AgentChannels(home.environments().clone()));
         let courier = Courier::new(store.clone(), Some(key.text()), channels);
         let delivering = tokio::spawn(courier.clone().run());
         let teller =
             Teller { orders, run: run.clone(), agent: key.agent.clone(), redactor: redactor.clone() };
-        Some(Self { teller, keeping, delivering, courier })
+        Some(Self { teller, told: Arc::new(told), over, keeping, delivering, courier })
     }
 
     /// Tells people about this run.
@@ -117,11 +169,13 @@ impl Telling {
 
     /// An observer that tells people what it sees, and passes everything on to `inner`.
     pub fn observer(&self, inner: Arc<Progress>) -> Arc<dyn Observer> {
-        Arc::new(Told { inner, teller: self.teller.clone(), seen: Mutex::default() })
+        let (teller, told) = (self.teller.clone(), Arc::clone(&self.told));
+        Arc::new(Told { inner, teller, told, seen: Mutex::default() })
     }
 
-    /// Waits a few seconds until what was told is kept and delivered.
+    /// After the run: waits until what was told is kept, and a few seconds until it is delivered.
     pub async fn finish(self) {
+        self.over.store(true, Ordering::Release);
         let (done, kept) = oneshot::channel();
         let all = async { self.teller.orders.send(Order::Finish(done)).await.is_ok() && kept.await.is_ok() };
         if !tokio::time::timeout(KEEP_WITHIN, all).await.unwrap_or(false) {
@@ -133,23 +187,65 @@ impl Telling {
     }
 }
 
-async fn keep(store: Store, settings: NotifySettings, key: String, mut orders: mpsc::Receiver<Order>) {
-    while let Some(order) = orders.recv().await {
-        match order {
-            Order::Keep(news) => match notify::post(&store, &settings, &key, &news).await {
-                Ok(true) => {}
-                Ok(false) => tracing::warn!("a message to people was dropped: too many are not delivered"),
-                Err(error) => tracing::warn!(%error, "a message to people could not be kept"),
-            },
-            Order::Finish(done) => {
-                // The end of the run may have stopped waiting.
-                let _ = done.send(());
+/// The records up to which news were told before this process, by the kind of event.
+type Marks = BTreeMap<String, EventSeq>;
+
+/// Keeps messages one after the other.
+struct Keeper {
+    store: Store,
+    settings: NotifySettings,
+    key: String,
+    /// Whether the run is over: what is not durable now never is.
+    over: Arc<AtomicBool>,
+}
+
+impl Keeper {
+    async fn keep_all(self, mut orders: mpsc::Receiver<Order>) {
+        while let Some(order) = orders.recv().await {
+            match order {
+                Order::Keep(news, record) => self.keep(&news, record).await,
+                Order::Finish(done) => {
+                    // The end of the run may have stopped waiting.
+                    let _ = done.send(());
+                }
             }
         }
     }
+
+    async fn keep(&self, news: &News, record: Option<EventSeq>) {
+        let mut pause = FIRST_PAUSE;
+        for attempt in 1..=ATTEMPTS {
+            match self.try_to_keep(news, record).await {
+                Ok(Posted::Kept | Posted::Known) => return,
+                Ok(Posted::Full) => {
+                    return tracing::warn!("a message to people was dropped: too many are not delivered");
+                }
+                Err(error) => {
+                    tracing::warn!(%error, attempt, "a message to people could not be kept");
+                }
+            }
+            tokio::time::sleep(pause).await;
+            pause *= 2;
+        }
+    }
+
+    async fn try_to_keep(&self, news: &News, record: Option<EventSeq>) -> Result<Posted, Error> {
+        let Some(seq) = record else {
+            let kept = notify::post(&self.store, &self.settings, &self.key, news).await?;
+            return Ok(if kept { Posted::Kept } else { Posted::Full });
+        };
+        // What a process tells of a record that it loses, the next one would tell again.
+        while self.store.run(news.run.as_str()).await?.last_seq < seq {
+            if self.over.load(Ordering::Acquire) {
+                return Ok(Posted::Known);
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+        notify::post_of_record(&self.store, &self.settings, &self.key, news, seq).await
+    }
 }
 
-/// What was told already.
+/// What the run has had so far.
 #[derive(Default)]
 struct Seen {
     goals: BTreeSet<String>,
@@ -159,7 +255,17 @@ struct Seen {
 struct Told {
     inner: Arc<Progress>,
     teller: Teller,
+    told: Arc<Marks>,
     seen: Mutex<Seen>,
+}
+
+impl Told {
+    /// Whether an event of this record is to be told: an earlier process may have done so, and what happened in another run or
+    /// another home is no news.
+    fn is_news(&self, event: EventKind, noted: &Noted) -> bool {
+        let is_missing = || self.told.get(event.as_str()).is_some_and(|told| noted.seq > *told);
+        !noted.foreign && (!noted.replayed || is_missing())
+    }
 }
 
 impl Observer for Told {
@@ -168,22 +274,27 @@ impl Observer for Told {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         match notice {
             Notice::Episode { .. } => seen.episodes += 1,
-            Notice::Milestone {
-                milestone: Milestone::TaskDone { task, verified: true, steps },
-                replayed,
-            } if seen.goals.insert(task.clone()) && !replayed => {
+            Notice::Milestone { milestone: Milestone::TaskDone { task, verified: true, steps }, noted }
+                if seen.goals.insert(task.clone()) && self.is_news(EventKind::Goal, noted) =>
+            {
                 let text = format!("{task} was done for the first time");
-                self.teller.tell(EventKind::Goal, &text, json!({"task": task, "steps": steps}));
+                let data = json!({"task": task, "steps": steps});
+                self.teller.keep(EventKind::Goal, Some((*noted).into()), &text, data);
             }
-            Notice::BudgetNearlyUsed { budget, share } => {
+            Notice::BudgetNearlyUsed { budget, share, noted }
+                if noted.as_ref().is_none_or(|noted| self.is_news(EventKind::Budget, noted)) =>
+            {
                 let text = format!("{:.0} % of the budget are used up: {budget}", share * 100.0);
-                self.teller.tell(EventKind::Budget, &text, json!({"budget": budget, "share": share}));
+                let data = json!({"budget": budget, "share": share});
+                self.teller.keep(EventKind::Budget, noted.map(About::from), &text, data);
             }
-            Notice::Skill { event: SkillEvent::Stepped(step), replayed: false } => {
+            Notice::Skill { event: SkillEvent::Stepped(step), noted }
+                if self.is_news(EventKind::Died, noted) =>
+            {
                 if let Some(ended) = step.ended.as_ref().filter(|ended| ended.kind == EndingKind::Died) {
                     let text = format!("died in episode {}: {}", seen.episodes, ended.cause);
                     let data = json!({"cause": ended.cause, "episode": seen.episodes});
-                    self.teller.tell(EventKind::Died, &text, data);
+                    self.teller.keep(EventKind::Died, Some((*noted).into()), &text, data);
                 }
             }
             _ => {}

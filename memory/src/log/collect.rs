@@ -89,6 +89,7 @@ impl Store {
             ] {
                 query(sql).bind(run.as_str()).execute(&mut *transaction).await?;
             }
+            query("DELETE FROM told WHERE run = ?").bind(run.as_str()).execute(&mut *transaction).await?;
             query("DELETE FROM runs WHERE id = ?").bind(run.as_str()).execute(&mut *transaction).await?;
         }
         for no in &garbage.unreferenced {

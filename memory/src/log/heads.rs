@@ -81,6 +81,17 @@ pub(super) fn noted(home: &Path, run: &RunId) -> Result<Option<Head>, Error> {
     }
 }
 
+/// Notes the head of a run that was copied into the home.
+///
+/// # Errors
+/// [`Error::Cut`] where the home knows a later record of a run of this name.
+pub(crate) fn note_copied(home: &Path, head: &Head) -> Result<(), Error> {
+    if let Some(known) = noted(home, &head.run)?.filter(|known| known.seq > head.seq) {
+        return Err(Error::Cut { run: head.run.clone(), last: head.seq, known: known.seq });
+    }
+    HeadFile::open(home, &head.run)?.note(head)
+}
+
 /// Removes the file of a run that was removed.
 pub(super) fn remove(home: &Path, run: &RunId) -> Result<(), Error> {
     let path = path(home, run);

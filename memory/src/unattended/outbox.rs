@@ -1,5 +1,5 @@
 use crate::{Error, RunId, Store};
-use sojourn_database::{Row, query};
+use sojourn_database::{On, Row, query};
 
 /// Limit on the messages that are not delivered. Further ones are refused, so that a dead receiver does not fill the disk.
 const MOST_OPEN: i64 = 1000;
@@ -49,24 +49,32 @@ fn message(row: &Row) -> Result<Message, Error> {
     })
 }
 
+/// As [`Store::post`].
+pub(super) async fn insert<'e, 'c: 'e>(
+    new: &'e NewMessage,
+    on: impl Into<On<'e, 'c>>,
+) -> Result<bool, Error> {
+    let inserted = query(
+        "INSERT INTO outbox (run, agent, channel, event, body, at_ms, next_ms) \
+         SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?6 \
+         WHERE (SELECT count(*) FROM outbox WHERE ended_ms IS NULL) < ?7",
+    )
+    .bind(new.run.as_str())
+    .bind(&new.agent)
+    .bind(&new.channel)
+    .bind(&new.event)
+    .bind(&new.body)
+    .bind(new.at_ms)
+    .bind(MOST_OPEN)
+    .execute(on)
+    .await?;
+    Ok(inserted.rows_affected() == 1)
+}
+
 impl Store {
     /// Keeps a message until it is delivered. Returns false where too many wait already.
     pub async fn post(&self, new: &NewMessage) -> Result<bool, Error> {
-        let inserted = query(
-            "INSERT INTO outbox (run, agent, channel, event, body, at_ms, next_ms) \
-             SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?6 \
-             WHERE (SELECT count(*) FROM outbox WHERE ended_ms IS NULL) < ?7",
-        )
-        .bind(new.run.as_str())
-        .bind(&new.agent)
-        .bind(&new.channel)
-        .bind(&new.event)
-        .bind(&new.body)
-        .bind(new.at_ms)
-        .bind(MOST_OPEN)
-        .execute(&self.pool)
-        .await?;
-        Ok(inserted.rows_affected() == 1)
+        insert(new, &self.pool).await
     }
 
     /// Takes the next message that is due, for `hold_ms`: another process gets it only after that. With `agent`, only one

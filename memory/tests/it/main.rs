@@ -8,6 +8,7 @@
 
 mod carry;
 mod common;
+mod copying;
 mod crash;
 mod damage;
 mod fencing;

@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use sojourn_memory::{
     ApprovalId, ApprovalState, Arguments, AskedCall, Due, Error, EventSeq, JobState, LogCollection, Memories,
     MemoryKind, Missed, NewApproval, NewMemory, NewMessage, NewRequest, NewRun, NewSchedule, OnTimeout,
-    Overlap, PendingApproval, RequestKind, RunId, Schedule, Store, Submission, Tenant, Timing, Work,
+    Overlap, PendingApproval, Posted, RequestKind, RunId, RunStatus, Schedule, Store, Submission, Tenant, Timing, Work,
 };
 
 async fn store() -> (tempfile::TempDir, Store) {
@@ -293,6 +293,54 @@ async fn messages_that_were_given_up_do_not_pile_up() {
     assert_eq!(store.message_counts().await.unwrap(), (0, 0, 1000));
 }
 
+/// News are kept once for each record, whichever process saw the record, and nothing of a time when nobody wanted news.
+#[tokio::test]
+async fn news_of_a_record_are_kept_once_and_old_ones_not_at_all() {
+    let (_home, store) = store().await;
+    let mut writer = store.create_run(NewRun::new(run("run-1"), "crafter", "model")).await.unwrap();
+    for n in 1..=3 {
+        writer.append("step", n, json!({"n": n}), vec![]).await.unwrap();
+    }
+    writer.close(RunStatus::Paused).await.unwrap();
+    let message = NewMessage {
+        run: run("run-1"),
+        agent: "agent.toml".to_owned(),
+        channel: "webhook".to_owned(),
+        event: "goal".to_owned(),
+        body: "{}".to_owned(),
+        at_ms: 0,
+    };
+    let one = std::slice::from_ref(&message);
+    let post = async |event: &'static str, seq| {
+        store.post_of_record(&run("run-1"), (event, EventSeq(seq)), one).await.unwrap()
+    };
+    assert_eq!(post("goal", 1).await, Posted::Known, "nobody has begun");
+    let marks = store.begin_telling(&run("run-1"), &["goal", "died"]).await.unwrap();
+    assert_eq!((marks["goal"], marks["died"]), (EventSeq(3), EventSeq(3)), "what is there already is no news");
+    assert_eq!(post("goal", 3).await, Posted::Known);
+    let mut writer = store.resume_run(&run("run-1")).await.unwrap();
+    for n in 4..=6 {
+        writer.append("step", n, json!({"n": n}), vec![]).await.unwrap();
+    }
+    writer.close(RunStatus::Paused).await.unwrap();
+    assert_eq!(post("goal", 5).await, Posted::Kept);
+    assert_eq!(post("goal", 5).await, Posted::Known, "by another process");
+    assert_eq!(post("died", 5).await, Posted::Kept, "kinds of events are counted apart");
+    let marks = store.begin_telling(&run("run-1"), &["goal"]).await.unwrap();
+    assert_eq!(marks, std::collections::BTreeMap::from([("goal".to_owned(), EventSeq(5))]));
+    assert_eq!(post("goal", 6).await, Posted::Kept, "what an earlier process did not tell");
+    assert_eq!(post("died", 6).await, Posted::Known, "nobody wants to know of that any more");
+    assert_eq!(store.begin_telling(&run("run-1"), &["died"]).await.unwrap()["died"], EventSeq(6));
+    assert_eq!(store.message_counts().await.unwrap().0, 3);
+    for _ in 3..1000 {
+        assert!(store.post(&message).await.unwrap());
+    }
+    assert_eq!(post("died", 7).await, Posted::Full);
+    let taken = store.take_message(None, 1, 0).await.unwrap().unwrap();
+    store.message_delivered(taken.no, 1).await.unwrap();
+    assert_eq!(post("died", 7).await, Posted::Kept, "what did not fit was not marked as told");
+}
+
 sojourn_testkit::also_in_postgres!(
     a_due_time_is_recorded_once_whoever_is_first,
     a_schedule_starts_runs_or_collects_logs,
@@ -303,4 +351,5 @@ sojourn_testkit::also_in_postgres!(
     what_is_forgotten_is_in_no_question_either,
     what_is_forgotten_is_in_no_title_and_where_it_must_stay_is_named,
     messages_that_were_given_up_do_not_pile_up,
+    news_of_a_record_are_kept_once_and_old_ones_not_at_all,
 );

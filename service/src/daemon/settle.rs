@@ -66,11 +66,11 @@ impl Daemon {
         };
         let why = why.unwrap_or_default();
         self.host.say(&format!("[{name}] run `{}` {}: {why}", job.run, state.as_str()));
-        self.store.end_job(job.no, state, &why, now_ms).await?;
+        // People are told first: a daemon that dies in between tells them twice, and never not at all.
         if state == JobState::Failed {
             self.host.gave_up(&self.store, schedule, &job.run, &why).await;
         }
-        Ok(())
+        self.store.end_job(job.no, state, &why, now_ms).await
     }
 
     /// A process ended before its run did: the run is started again after a pause, or given up.
@@ -90,9 +90,8 @@ impl Daemon {
                 "gave up: its process died {DEATHS} times after record {last_seq}; the last time {how}"
             );
             self.host.say(&format!("[{name}] run `{}`: {why}", job.run));
-            self.store.end_job(job.no, JobState::Failed, &why, now_ms).await?;
             self.host.gave_up(&self.store, schedule, &job.run, &why).await;
-            return Ok(());
+            return self.store.end_job(job.no, JobState::Failed, &why, now_ms).await;
         }
         let pause_ms = FIRST_PAUSE_MS << (deaths - 1);
         self.host.say(&format!(

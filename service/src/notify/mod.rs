@@ -2,7 +2,9 @@
 //!
 //! A message is a row of the home's outbox, one for each channel, before anybody tries to deliver it. The process of the run
 //! delivers what it can; what is left when it ends, and what failed, the daemon or the next run delivers. So a message is
-//! delivered at least once, or given up after twelve attempts within about 70 minutes, and nothing waits for it.
+//! delivered at least once, or given up after twelve attempts within about 70 minutes, and nothing waits for it. News of a record of
+//! the run's log are kept with a mark of that record, so that a process that resumes the run tells what an earlier one could not, and
+//! nothing twice.
 
 mod command;
 mod courier;
@@ -16,7 +18,7 @@ pub use webhook::signature;
 
 use serde::Serialize;
 use serde_json::Value;
-use sojourn_memory::{Error, NewMessage, RunId, Store};
+use sojourn_memory::{Error, EventSeq, NewMessage, Posted, RunId, Store};
 use std::path::PathBuf;
 
 /// The settings of an agent file, and the directory that paths in it are relative to.
@@ -59,22 +61,43 @@ pub(crate) enum Undelivered {
 /// # Errors
 /// The home cannot be written.
 pub async fn post(store: &Store, settings: &NotifySettings, agent: &str, news: &News) -> Result<bool, Error> {
-    if !settings.on.contains(&news.event) {
-        return Ok(true);
-    }
-    let body = serde_json::to_string(news)
-        .map_err(|error| Error::Damaged { place: "a message".to_owned(), what: error.to_string() })?;
     let mut kept = true;
-    for channel in settings.channels() {
-        let message = NewMessage {
-            run: news.run.clone(),
-            agent: agent.to_owned(),
-            channel: channel.to_owned(),
-            event: news.event.as_str().to_owned(),
-            body: body.clone(),
-            at_ms: news.at_ms,
-        };
+    for message in messages(settings, agent, news)? {
         kept &= store.post(&message).await?;
     }
     Ok(kept)
+}
+
+/// As [`post`], for news of this record of the run, which are kept once. The run's news must have been
+/// [begun](Store::begin_telling).
+///
+/// # Errors
+/// The home cannot be written; nothing is kept then.
+pub async fn post_of_record(
+    store: &Store,
+    settings: &NotifySettings,
+    agent: &str,
+    news: &News,
+    record: EventSeq,
+) -> Result<Posted, Error> {
+    let messages = messages(settings, agent, news)?;
+    store.post_of_record(&news.run, (news.event.as_str(), record), &messages).await
+}
+
+/// The message for every channel that wants to know of the event.
+fn messages(settings: &NotifySettings, agent: &str, news: &News) -> Result<Vec<NewMessage>, Error> {
+    if !settings.on.contains(&news.event) {
+        return Ok(Vec::new());
+    }
+    let body = serde_json::to_string(news)
+        .map_err(|error| Error::Damaged { place: "a message".to_owned(), what: error.to_string() })?;
+    let message = |channel: &str| NewMessage {
+        run: news.run.clone(),
+        agent: agent.to_owned(),
+        channel: channel.to_owned(),
+        event: news.event.as_str().to_owned(),
+        body: body.clone(),
+        at_ms: news.at_ms,
+    };
+    Ok(settings.channels().map(message).collect())
 }

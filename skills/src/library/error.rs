@@ -28,6 +28,9 @@ pub enum LibraryError {
         /// The folder.
         path: PathBuf,
     },
+    /// The target of a copy has events that the library which is copied does not have.
+    #[error("the library of the target has other skills than that of the source")]
+    OtherContent,
     /// The library was opened read-only.
     #[error("the library was opened read-only")]
     ReadOnly,

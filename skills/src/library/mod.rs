@@ -1,7 +1,9 @@
+mod copy;
 mod error;
 mod index;
 mod schema;
 
+pub use copy::CopiedLibrary;
 pub use error::LibraryError;
 pub use index::IndexRow;
 

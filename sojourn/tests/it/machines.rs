@@ -119,11 +119,20 @@ mod with_postgres {
         // The home's own tables have none of it.
         assert_eq!(cluster.person.json(&["runs"]).as_array().unwrap().len(), 0);
         // What does not work over an address says so before it does anything.
-        let refused = cluster.person.run(&["up", "--store", &cluster.url]);
-        assert!(
-            refused.code == 2 && refused.stderr.contains("`sojourn up` does not work with the store"),
-            "{refused}"
-        );
+        let agent = ["agent.toml", "--every", "6h"];
+        for (command, instead) in [
+            (&["up"][..], "`sojourn run AGENT.TOML --queue`"),
+            (&[&["schedule", "add"], &agent[..]].concat()[..], "`sojourn run AGENT.TOML --queue`"),
+            (&["studio"][..], "`sojourn ps`"),
+            (&["simulate-crash", run][..], "`sojourn log export RUN`"),
+        ] {
+            let refused = cluster.person.run(&[command, &["--store", &cluster.url]].concat());
+            let says = format!("`sojourn {}` does not work with the store", command[0]);
+            assert!(
+                refused.code == 2 && refused.stderr.contains(&says) && refused.stderr.contains(instead),
+                "{refused}"
+            );
+        }
         let refused = cluster.person.run(&["worker"]);
         assert!(refused.code == 2 && refused.stderr.contains("needs a store"), "{refused}");
     }
@@ -172,6 +181,65 @@ mod with_postgres {
         let mut find = std::process::Command::new("find");
         let copies = find.arg(machine.place.path()).args(["-path", "*/agents/*"]).output().unwrap();
         assert_eq!(String::from_utf8_lossy(&copies.stdout), "", "the copy of the agent file is removed");
+    }
+
+    #[test]
+    fn a_home_is_copied_into_a_server_and_back_also_by_processes_that_are_killed() {
+        let Some(cluster) = Cluster::start() else { return };
+        let (person, server) = (&cluster.person, &cluster.server);
+        let ran = person.json(&["run", "agent.toml", "--steps", "200"]);
+        let run = ran["run"].as_str().unwrap();
+        person.text(&["schedule", "add", "agent.toml", "--every", "6h", "--name", "life"]);
+        // The tables are made; then the copy waits in the middle, and is killed there.
+        cluster.run(&["queue", "list"]);
+        server.sql(
+            "agents",
+            "CREATE FUNCTION public.wait() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(600); RETURN NEW; END $$; \
+             CREATE TRIGGER wait BEFORE INSERT ON sojourn.blobs FOR EACH ROW EXECUTE FUNCTION public.wait()",
+        );
+        let copy = ["store", "copy", "home", &cluster.url];
+        let mut killed = Running::start(person.command(&copy).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()));
+        until("the copy waits", || {
+            let waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'";
+            server.sql("agents", waiting) == "1"
+        });
+        send_signal(killed.id(), Signal::KILL);
+        killed.wait().unwrap();
+        server.sql(
+            "agents",
+            "SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity WHERE wait_event = 'PgSleep'",
+        );
+        server.sql("agents", "DROP TRIGGER wait ON sojourn.blobs");
+        let refused = person.run(&["runs", "--store", &cluster.url]);
+        assert!(refused.code == 1 && refused.stderr.contains("is an unfinished copy of another store"), "{refused}");
+
+        let copied = person.json(&copy);
+        let rows = |copied: &Value, table: &str| {
+            let tables = copied["tables"].as_array().unwrap();
+            tables.iter().find(|one| one["table"] == table).unwrap()["rows"].as_u64().unwrap()
+        };
+        let records = rows(&copied, "records");
+        assert!(records > 20 && copied["copied_rows"].as_u64().unwrap() < records, "the rest was there: {copied}");
+        assert_eq!(copied["verified_runs"], 1, "{copied}");
+        assert_whole(&cluster, &[run.to_owned()]);
+        assert_eq!(cluster.run(&["skills", "list"]), person.json(&["skills", "list"]));
+        assert_eq!(cluster.run(&["memory", "stats"])["memories"], person.json(&["memory", "stats"])["memories"]);
+
+        // Back, into a new home.
+        let back = person.json(&["store", "copy", &cluster.url, "again"]);
+        assert_eq!((&back["tables"], &back["library"]), (&copied["tables"], &copied["library"]));
+        let there = |args: &[&str]| person.json(&[args, &["--home", "again"]].concat());
+        assert_eq!(there(&["replay", run, "--verify"])["matched"], true);
+        assert_eq!(there(&["log", "verify"])["intact"], true);
+        assert_eq!(there(&["schedule", "list"]), person.json(&["schedule", "list"]));
+        assert_eq!(there(&["skills", "list"]), person.json(&["skills", "list"]));
+
+        // Again there is nothing to do; and what has lived on is not overwritten.
+        assert_eq!(person.json(&copy)["already"], true);
+        there(&["run", "agent.toml", "--steps", "5"]);
+        let refused = person.run(&["store", "copy", "home", "again"]);
+        assert!(refused.code == 1 && refused.stderr.contains("has other content"), "{refused}");
+        assert_eq!(there(&["runs"]).as_array().unwrap().len(), 2);
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //! fails says it, without a panic.
 
 mod cases;
+mod cluster;
 mod place;
 
 use anyhow::{Context as _, Result, bail};
@@ -14,13 +15,15 @@ use std::path::Path;
 /// A fault, and whether the invariants held.
 type Case = fn(&Shim) -> Result<()>;
 
-const CASES: [(&str, Case); 6] = [
+const CASES: [(&str, Case); 8] = [
     ("disk_full", cases::disk_full),
     ("input_output_errors", cases::input_output_errors),
     ("one_lost_write", cases::one_lost_write),
     ("clock_jumps", cases::clock_jumps),
     ("stopped_process", cases::stopped_process),
     ("slow_peers", cases::slow_peers),
+    ("machines_that_fail", cluster::machines_that_fail),
+    ("a_thousand_queued", cluster::a_thousand_queued),
 ];
 
 /// Runs all cases, or those whose names are given.

@@ -12,7 +12,7 @@ const SOURCE: &str = include_str!("faults.c");
 pub const PATIENCE: Duration = Duration::from_mins(5);
 
 /// The compiled library.
-pub struct Shim(PathBuf);
+pub struct Shim(pub(super) PathBuf);
 
 impl Shim {
     /// Compiles the library into a directory.
@@ -47,10 +47,15 @@ pub struct Recorded {
 impl Place {
     /// A place whose agent asks the model at `endpoint`.
     pub fn new(endpoint: &str) -> Result<Self> {
+        Self::with(endpoint, "")
+    }
+
+    /// The same with further tables in the agent file.
+    pub fn with(endpoint: &str, tables: &str) -> Result<Self> {
         let place = tempfile::tempdir()?;
         let agent = format!(
             "environment = \"crafter\"\nmodel = \"scripted\"\nembedding = \"none\"\n\
-             [controller]\nkind = \"openai\"\nbase_url = \"{endpoint}\"\ntimeout_ms = 5000\n"
+             [controller]\nkind = \"openai\"\nbase_url = \"{endpoint}\"\ntimeout_ms = 5000\n{tables}"
         );
         std::fs::write(place.path().join("agent.toml"), agent)?;
         Ok(Self(place))
@@ -70,6 +75,11 @@ impl Place {
         let mut command = self.command(args);
         command.env("LD_PRELOAD", &shim.0).envs(variables.iter().copied());
         command
+    }
+
+    /// The directory itself.
+    pub fn path(&self) -> &Path {
+        self.0.path()
     }
 
     pub fn home(&self) -> PathBuf {

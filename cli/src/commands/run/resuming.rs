@@ -6,7 +6,7 @@ use crate::error::{Failure, Kind};
 use crate::{logbook, output};
 use anyhow::Result;
 use sojourn_core::{Budgets, Effect, FinishReason, LogRecord, RecordKind};
-use sojourn_memory::{RecordQuery, RunInfo, RunStatus, Store};
+use sojourn_memory::{Record, RecordQuery, RunId, RunInfo, RunStatus, Store};
 
 /// The run that is to be resumed.
 pub(super) struct Wanted<'a> {
@@ -94,10 +94,15 @@ impl Wanted<'_> {
     }
 }
 
+/// The record of a run's end, the latest one where it went on afterwards.
+pub(super) async fn last_end(store: &Store, run: &RunId) -> Result<Option<Record>> {
+    let query = RecordQuery { kinds: vec![RecordKind::Finish.as_str().to_owned()], ..RecordQuery::all() };
+    Ok(store.records(run, &query).await?.pop())
+}
+
 /// Why a run ended; `None` where its log does not say.
 pub async fn finish_reason(store: &Store, run: &RunInfo) -> Result<Option<FinishReason>> {
-    let query = RecordQuery { kinds: vec![RecordKind::Finish.as_str().to_owned()], ..RecordQuery::all() };
-    let Some(last) = store.records(&run.id, &query).await?.pop() else { return Ok(None) };
+    let Some(last) = last_end(store, &run.id).await? else { return Ok(None) };
     match LogRecord::require(store, &last).await? {
         LogRecord::Effect(effect) => match *effect {
             Effect::Finish { reason } => Ok(Some(reason)),
