@@ -15,6 +15,7 @@ use sojourn_tools::{Action, Environment};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 /// Path of the browser, or a note that the test is skipped.
 pub fn chromium() -> Option<PathBuf> {
@@ -29,7 +30,11 @@ pub fn chromium() -> Option<PathBuf> {
 pub async fn browser() -> Option<(Server, Arc<Chromium>)> {
     let program = chromium()?;
     let server = Server::start().await;
-    let settings = Settings { program: Some(program), hosts: vec![server.host()], ..Settings::default() };
+    // Whoever tests time limits sets them; a busy machine is no reason to fail.
+    let (load_timeout, command_timeout) = (Duration::from_mins(4), Duration::from_mins(4));
+    let hosts = vec![server.host()];
+    let settings =
+        Settings { program: Some(program), hosts, load_timeout, command_timeout, ..Settings::default() };
     let browser = Chromium::start(&settings).await.unwrap();
     Some((server, Arc::new(browser)))
 }
