@@ -116,9 +116,11 @@ const EXAMPLES = [
     task: 'craft a basket.\nRequirements: craft_item("basket") needs 1 berry and 2 reed in the inventory (used up) and a placed_loom near '
       + 'you. observe().near.placed_loom says whether one is there.\nPlan: collect until you have 1 loom, 1 berry and 2 reed; then place_loom(); craft_item("basket").\nSkills you can call: '
       + 'collect_reed(n), collect_berry(n), craft_loom(), place_loom().',
-    source: 'function craft_basket() {\n  if (!observe().near.placed_loom) place_loom();\n'
+    // It follows its plan line: whoever sets the loom up first and then walks to the reed is no longer near it.
+    source: 'function craft_basket() {\n  if (observe().inventory.loom < 1) craft_loom();\n'
+      + '  if (observe().inventory.berry < 1) collect_berry(1 - observe().inventory.berry);\n'
       + '  if (observe().inventory.reed < 2) collect_reed(2 - observe().inventory.reed);\n'
-      + '  if (observe().inventory.berry < 1) collect_berry(1 - observe().inventory.berry);\n  craft_item("basket");\n}',
+      + '  if (!observe().near.placed_loom) place_loom();\n  craft_item("basket");\n}',
   },
   {
     task: 'place a loom.\nRequirements: place_item("loom") needs 1 loom in the inventory (used up).\nPlan: collect until you have 1 loom; then '

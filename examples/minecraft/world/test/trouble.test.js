@@ -59,6 +59,17 @@ test('where the land has not arrived, actions fail with a reason and the state i
   assert.notEqual((await world.reset(22)).state.biome, 'unknown');
 });
 
+test('no world lets the player appear where it would wait for land for ever', async () => {
+  const { Land, roundsWrong } = require('../land');
+  const registry = require('prismarine-registry')('1.16.5');
+  for (let seed = 0; seed < 200; seed++) {
+    const { x, z } = new Land(registry, seed).spawn();
+    assert.ok(![x, z].some((at) => roundsWrong(Math.floor(at))), `seed ${seed}`);
+    assert.ok([x, z].every((at) => Math.floor(at / 16) === Math.trunc(at) >> 4), `seed ${seed}`);
+  }
+  assert.equal((await world.reset(1048801882)).state.health, 20);
+});
+
 test('a player in a hole digs a way out, and walled in by bedrock is told that there is none', async () => {
   await world.reset(23);
   const { y } = feet();
