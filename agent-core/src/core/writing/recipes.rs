@@ -28,10 +28,14 @@ impl Core {
         };
         let plans = self.planner.recipe_plans(&task, &self.episode.observation.state);
         let batches = plans.map(|plan| plan.programs(&self.spec.tools));
-        let batches = batches.map(|sources| sources.into_iter().filter(is_new).collect::<Vec<_>>());
-        let Some(sources) = batches.into_iter().find(|sources| !sources.is_empty()) else {
-            return self.survey(draft);
-        };
+        let found = batches
+            .map(|sources| sources.into_iter().filter(is_new).collect::<Vec<_>>())
+            .find(|sources| !sources.is_empty());
+        let Some(mut sources) = found else { return self.survey(draft) };
+        if self.config.rules >= 8 && !self.spec.deterministic && draft.tried.is_empty() {
+            // Trials in such a world take long: the others follow where the first one fails.
+            sources.truncate(1);
+        }
         draft.tried.extend(sources.iter().cloned());
         draft.candidates.clone_from(&sources);
         draft.author = Author::Recipe;
