@@ -35,6 +35,12 @@ pub struct RunConfig {
     pub memory: bool,
     /// Whether the controller chooses among the curriculum's proposals; otherwise the first one is taken.
     pub deliberate: bool,
+    /// Whether the next task to learn is one whose prerequisites have skills, the simplest first. Without, it is drawn from all tasks,
+    /// to measure what the curriculum is worth.
+    ///
+    /// Default: true.
+    #[serde(skip_serializing_if = "is_true")]
+    pub curriculum: bool,
     /// Tokens for each episode, prompt tokens that are not cached and generated ones. When the episodes so far have
     /// used up theirs, the curriculum's first proposal is taken until the next episode. Unused tokens carry over.
     ///
@@ -52,7 +58,9 @@ pub struct RunConfig {
     /// skill is left to run, and never asks the controller, and a skill whose program another environment has too gets an address
     /// of its own. From 6 on, programs may compare with `null` where the state has one. From 7 on, play tells apart what a text of the
     /// state names, and has more episodes after it found ways to a goal and no program. From 8 on, skills get only those tools of the agent
-    /// file that change nothing, and imported ones none.
+    /// file that change nothing, and imported ones none; a plan collects what is made of other items before those, a note says why the
+    /// last call failed, programs printed from recipes use as much as the number asked for needs, and a task's first program is sampled
+    /// at a temperature of at most 0.2; play learns to choose among the calls that a world says are possible.
     #[schemars(skip)]
     #[serde(default, skip_serializing_if = "is_zero")]
     pub rules: u32,
@@ -424,7 +432,7 @@ pub struct ActorConfig {
     /// Rounds of writing before a task is left for later, 2 where no candidate passed in any world; VOYAGER's number is 4.
     /// 0 turns writing off.
     pub rounds: u32,
-    /// Sampling temperature for skills.
+    /// Sampling temperature for skills; at most 0.2 for a program that is asked for alone while nothing failed yet.
     pub temperature: f32,
     /// Tokens a candidate may have.
     ///
@@ -486,6 +494,11 @@ fn is_zero(number: &u32) -> bool {
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_true(flag: &bool) -> bool {
+    *flag
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
 fn is_subset(language: &Language) -> bool {
     *language == Language::Subset
 }
@@ -501,6 +514,7 @@ impl Default for RunConfig {
             library: true,
             memory: true,
             deliberate: true,
+            curriculum: true,
             episode_tokens: None,
             frames: FrameRate::Off,
             observe: default_observe(),

@@ -175,6 +175,6 @@ pub use exploration::Explorer;
 pub use frontier::{Beliefs, DiscoveryPlan, Documentation, FrontierExplorer, Rule, Use};
 pub use plan::{DemonstratedCall, Demonstration, ExplorationPlan, Findings, PLAY_RULES, QUIET_EPISODES};
 pub use play::StateExplorer;
-pub use recipe::{PlannedItem, RecipePlan};
+pub use recipe::{Batches, PlannedItem, RecipePlan, Surroundings};
 pub use ui::{ElementId, Field, FieldValue, Group, LeftOut, UiElement, UiState, UiStateError};
 pub use world::{CallResult, ExplorationError, PracticeWorld, RunResult};

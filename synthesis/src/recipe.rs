@@ -30,8 +30,29 @@ pub struct RecipePlan<'a> {
     pub items: Vec<PlannedItem>,
     /// The things that must be nearby, with the skills that bring them about.
     pub nearby: Vec<(String, String)>,
-    /// Where the state lists the things that are nearby, if it does.
-    pub surroundings: Option<JsonPointer>,
+    /// Where the state says which things are nearby, if it does.
+    pub surroundings: Option<Surroundings>,
+    /// Whether the calls that may find the target take turns in the list of programs, without the call that the recipe makes itself.
+    /// Otherwise all programs with the first of them come first.
+    pub finders_in_turn: bool,
+}
+
+/// Where a state says which things are nearby.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Surroundings {
+    /// A list of their names.
+    List(JsonPointer),
+    /// An object with a boolean for each name.
+    Flags(JsonPointer),
+}
+
+/// How often a call that takes the number asked for uses its ingredients.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Batches {
+    /// The task's parameter that says how many.
+    pub parameter: String,
+    /// How many come of the ingredients once.
+    pub made: u32,
 }
 
 /// A number of an item that must be held.
@@ -39,12 +60,27 @@ pub struct RecipePlan<'a> {
 pub struct PlannedItem {
     /// Where the state shows how many are held.
     pub held: JsonPointer,
-    /// How many are needed.
+    /// How many are needed, whatever the number asked for.
     pub count: u32,
+    /// How many more are needed for each batch.
+    pub batches: Option<(u32, Batches)>,
     /// The skill that provides it.
     pub provider: String,
     /// Whether the skill takes a number of items.
     pub counted: bool,
+}
+
+impl PlannedItem {
+    /// How many are needed, as JavaScript.
+    fn needed(&self) -> String {
+        let Some((each, Batches { parameter, made })) = &self.batches else { return self.count.to_string() };
+        let batches = match made {
+            1 => parameter.clone(),
+            made => format!("Math.ceil({parameter} / {made})"),
+        };
+        let many = if *each == 1 { batches } else { format!("{each} * {batches}") };
+        if self.count == 0 { many } else { format!("{many} + {}", self.count) }
+    }
 }
 
 impl RecipePlan<'_> {
@@ -66,19 +102,22 @@ impl RecipePlan<'_> {
     /// Collects the items, then brings about what must be nearby.
     fn beginning(&self) -> String {
         let mut text = String::new();
-        for PlannedItem { held, count, provider, counted } in &self.items {
-            let held = observed(held);
-            let line = if *counted {
-                format!("  if ({held} < {count}) {provider}({count} - {held});\n")
+        for item in &self.items {
+            let (held, needed, provider) = (observed(&item.held), item.needed(), &item.provider);
+            let line = if item.counted {
+                format!("  if ({held} < {needed}) {provider}({needed} - {held});\n")
             } else {
-                format!("  for (let i = 0; i < {ROUNDS} && {held} < {count}; i++) {provider}();\n")
+                format!("  for (let i = 0; i < {ROUNDS} && {held} < {needed}; i++) {provider}();\n")
             };
             text.push_str(&line);
         }
         for (thing, provider) in &self.nearby {
             let _ = match &self.surroundings {
-                Some(list) => {
+                Some(Surroundings::List(list)) => {
                     writeln!(text, "  if (!{}.includes({})) {provider}();", observed(list), quote(thing))
+                }
+                Some(Surroundings::Flags(flags)) => {
+                    writeln!(text, "  if (!{}) {provider}();", observed(&flags.join(thing)))
                 }
                 None => writeln!(text, "  {provider}();"),
             };
@@ -106,7 +145,11 @@ impl RecipePlan<'_> {
             return waiting.chain(plain).map(|round| self.repeat(&round)).collect();
         };
         let mut endings = Vec::new();
-        for find in finders(tools, target) {
+        let mut finders = finders(tools, target);
+        if self.finders_in_turn && finders.iter().any(|find| find != call) {
+            finders.retain(|find| find != call);
+        }
+        for find in finders {
             let rounds: Vec<String> = match &self.target_provider {
                 Some(provider) => {
                     let waiting = pausing.iter().map(|pause| format!("{{ if (!{call}) {{ {pause} }} }}"));
@@ -121,9 +164,9 @@ impl RecipePlan<'_> {
                     .map(|pause| format!("if ({find}) {call};\n    else {{ {pause} }}"))
                     .collect(),
             };
-            endings.extend(rounds.iter().map(|round| self.repeat(round)));
+            endings.push(rounds.iter().map(|round| self.repeat(round)).collect::<Vec<_>>());
         }
-        endings
+        if self.finders_in_turn { in_turn(endings) } else { endings.concat() }
     }
 
     /// Rounds until the goal is reached, where a comparison of numbers shows that it is.
@@ -144,6 +187,12 @@ impl RecipePlan<'_> {
             "  const wanted = {wanted};\n  for (let i = 0; i < {ROUNDS} && {shown} < wanted; i++) {{\n    {round}\n  }}\n"
         )
     }
+}
+
+/// The first of each list, then the second of each, and so on.
+fn in_turn(lists: Vec<Vec<String>>) -> Vec<String> {
+    let longest = lists.iter().map(Vec::len).max().unwrap_or(0);
+    (0..longest).flat_map(|at| lists.iter().filter_map(move |list| list.get(at).cloned())).collect()
 }
 
 /// Calls that may lead to a thing of the kind: tools that can be told its name and need nothing else.
@@ -234,6 +283,7 @@ mod tests {
             items: vec![],
             nearby: vec![],
             surroundings: None,
+            finders_in_turn: true,
         };
         insta::assert_snapshot!(plan.programs(&tools()).join("\n\n"), @r#"
         function collect_berry(n = 1) {
@@ -257,6 +307,39 @@ mod tests {
     }
 
     #[test]
+    fn each_call_that_may_find_a_thing_is_in_one_of_the_first_programs() {
+        let bush = || Parameter {
+            name: "kind".to_owned(),
+            kind: ParameterKind::Choice(vec!["bush".to_owned()]),
+            default: None,
+        };
+        let tool = |name: &str, parameters: Vec<Parameter>| ToolSpec {
+            parameters,
+            effects: Effects { write: true, ..Effects::default() },
+            ..ToolSpec::new(name, "")
+        };
+        let mut tools: Vec<ToolSpec> = ["strip", "reach", "seek"].map(|name| tool(name, vec![bush()])).into();
+        tools.extend((0..PROGRAMS + 1).map(|pause| tool(&format!("rest_{pause}"), vec![])));
+        let goal = Condition::Increased { path: JsonPointer::of(["berries"]), by: Amount::Literal(1.0), cap: None };
+        let task = task("pick_berry", vec![], goal);
+        let plan = RecipePlan {
+            task: &task,
+            call: "strip(\"bush\")",
+            target: Some("bush"),
+            target_provider: None,
+            items: vec![],
+            nearby: vec![],
+            surroundings: None,
+            finders_in_turn: true,
+        };
+        let programs = plan.programs(&tools);
+        assert!(programs[0].contains("if (reach(\"bush\")) strip(\"bush\");"), "{}", programs[0]);
+        assert!(programs[1].contains("if (seek(\"bush\")) strip(\"bush\");"), "{}", programs[1]);
+        let by_rules_before_8 = RecipePlan { finders_in_turn: false, ..plan }.programs(&tools);
+        assert!(by_rules_before_8.iter().all(|program| program.contains("if (strip(")));
+    }
+
+    #[test]
     fn items_are_collected_by_their_providers_before_the_call() {
         let goal = Condition::Increased {
             path: JsonPointer::of(["achievements", "tie_rope"]),
@@ -267,6 +350,7 @@ mod tests {
         let item = |name: &str, count: u32, counted: bool| PlannedItem {
             held: JsonPointer::of(["inventory", name]),
             count,
+            batches: None,
             provider: format!("collect_{name}"),
             counted,
         };
@@ -278,6 +362,7 @@ mod tests {
             items: vec![item("reed", 4, true), item("wax", 1, false)],
             nearby: vec![("loom".to_owned(), "place_loom".to_owned())],
             surroundings: None,
+            finders_in_turn: true,
         };
         insta::assert_snapshot!(plan.programs(&tools()).last().unwrap(), @r#"
         function tie_rope() {
@@ -287,7 +372,7 @@ mod tests {
           return make("rope");
         }
         "#);
-        let surroundings = Some(JsonPointer::of(["near"]));
+        let surroundings = Some(Surroundings::List(JsonPointer::of(["near"])));
         let guarded = RecipePlan { surroundings, items: vec![], ..plan.clone() };
         insta::assert_snapshot!(guarded.programs(&tools())[0], @r#"
         function tie_rope() {
@@ -297,6 +382,17 @@ mod tests {
             if (i % 2 === 0) roam(); else pick();
           }
           return false;
+        }
+        "#);
+        let surroundings = Some(Surroundings::Flags(JsonPointer::of(["near"])));
+        let batches = Some((2, Batches { parameter: "n".to_owned(), made: 4 }));
+        let many = PlannedItem { batches, ..item("reed", 1, true) };
+        let flagged = RecipePlan { surroundings, items: vec![many], ..plan.clone() };
+        insta::assert_snapshot!(flagged.programs(&tools()).last().unwrap(), @r#"
+        function tie_rope() {
+          if (observe().inventory.reed < 2 * Math.ceil(n / 4) + 1) collect_reed(2 * Math.ceil(n / 4) + 1 - observe().inventory.reed);
+          if (!observe().near.loom) place_loom();
+          return make("rope");
         }
         "#);
         let bare = RecipePlan { items: vec![], nearby: vec![], call: "pick()", ..plan.clone() };

@@ -166,6 +166,7 @@ impl Core {
             only: &self.config.tasks,
             seed: self.episode.seed,
             in_order: self.config.rules >= 3,
+            drawn: (!self.config.curriculum).then_some(self.config.seed),
         };
         let mut proposals = self.curriculum.proposals(&situation, OPTIONS);
         proposals.retain(|proposal| !matches!(proposal, Proposal::Do(task) if self.must_wait(task)));

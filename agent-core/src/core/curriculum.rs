@@ -5,6 +5,7 @@
 //! this episode is never among them.
 
 use super::planner::Planner;
+use super::seeds::draw;
 use serde::{Deserialize, Serialize};
 use sojourn_tools::TaskSpec;
 use std::collections::{BTreeMap, BTreeSet};
@@ -62,6 +63,8 @@ pub struct Situation<'a> {
     pub seed: u64,
     /// Whether tasks with equally many prerequisites are learned in the order of the environment, not of their names.
     pub in_order: bool,
+    /// The run's seed where the next task to learn is drawn from all of them, prerequisites or not.
+    pub drawn: Option<u64>,
 }
 
 impl Situation<'_> {
@@ -121,9 +124,17 @@ impl Curriculum {
             .filter(|name| !situation.skills.contains_key(*name))
             .filter(|name| self.tasks.get(*name).is_none_or(|record| record.back_off_until <= self.decision))
             .filter(|name| {
-                self.prerequisites(situation.planner, name).iter().all(|p| situation.skills.contains_key(p))
+                situation.drawn.is_some()
+                    || self
+                        .prerequisites(situation.planner, name)
+                        .iter()
+                        .all(|p| situation.skills.contains_key(p))
             })
             .map(|name| {
+                if let Some(seed) = situation.drawn {
+                    let draw = draw(seed, name, self.decision);
+                    return (usize::try_from(draw >> 1).unwrap_or(usize::MAX), 0, name);
+                }
                 let place = if situation.in_order { situation.planner.place(name) } else { 0 };
                 (self.effort(situation.planner, name), place, name)
             })

@@ -99,7 +99,7 @@ impl Core {
             }
             spec.recipes.push(recipe);
         }
-        self.planner = Planner::new(&spec);
+        self.planner = Planner::by_rules(&spec, self.config.rules);
         self.spec = spec;
         self.decide()
     }

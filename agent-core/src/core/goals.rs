@@ -12,7 +12,7 @@ impl Core {
     pub(super) fn add_goal(&mut self, task: &TaskSpec, only: &[String]) {
         if self.planner.task(&task.name).is_none() {
             self.spec.tasks.insert(0, task.clone());
-            self.planner = Planner::new(&self.spec);
+            self.planner = Planner::by_rules(&self.spec, self.config.rules);
             self.added_goals.insert(task.name.clone());
         }
         self.config.allow_tasks(only);

@@ -125,8 +125,8 @@ impl Core {
             consultations.taint();
         }
         Self {
+            planner: Planner::by_rules(&spec, config.rules),
             config,
-            planner: Planner::new(&spec),
             discoveries: Discoveries::before(&spec),
             spec,
             curriculum: Curriculum::default(),

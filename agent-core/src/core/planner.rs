@@ -4,6 +4,7 @@
 //! models do not add, so here code does the arithmetic, and the model reads one plan line (`prompts/plan.rs`).
 
 use super::prompts::{Words, WorldText, plan};
+use crate::config::CORE_RULES;
 use serde_json::Value;
 use sojourn_primitives::JsonPointer;
 use sojourn_tools::{Condition, EnvironmentSpec, ParameterKind, Recipe, TaskSpec};
@@ -26,6 +27,8 @@ pub struct Planner {
     words: Words,
     /// How prompts show the world's texts.
     world_text: WorldText,
+    /// The version of the rules by which the core decides.
+    rules: u32,
 }
 
 /// The number needed of one item, and what each part of it is for.
@@ -42,6 +45,11 @@ pub struct Total {
 impl Planner {
     /// Indexes what the environment documents.
     pub fn new(spec: &EnvironmentSpec) -> Self {
+        Self::by_rules(spec, CORE_RULES)
+    }
+
+    /// Indexes what the environment documents, for a core that decides by these rules.
+    pub(in crate::core) fn by_rules(spec: &EnvironmentSpec, rules: u32) -> Self {
         let tasks = spec.tasks.iter().map(|task| (task.name.clone(), task.clone())).collect();
         let places = spec.tasks.iter().enumerate().map(|(place, task)| (task.name.clone(), place)).collect();
         let recipes: BTreeMap<_, _> =
@@ -62,7 +70,13 @@ impl Planner {
             held_at,
             words: Words::of(spec),
             world_text: WorldText::of(spec),
+            rules,
         }
+    }
+
+    /// The version of the rules by which the core decides.
+    pub(in crate::core) fn rules(&self) -> u32 {
+        self.rules
     }
 
     /// The world's words in prompts.
@@ -214,7 +228,8 @@ impl Planner {
         order
     }
 
-    /// The items needed for `task` in all, with their purposes: its own ingredients and those of the things nearby.
+    /// The items needed for `task` in all, with their purposes: its own ingredients and those of the things nearby. What is made
+    /// of another of them comes before it: made afterwards it would use up what was collected.
     pub fn totals(&self, task: &str) -> Vec<Total> {
         let Some(recipe) = self.recipes.get(task) else { return Vec::new() };
         let mut totals: Vec<Total> = Vec::new();
@@ -230,7 +245,39 @@ impl Planner {
         for i in &recipe.consumes {
             add(&mut totals, &i.item, i.count, &purpose);
         }
-        totals
+        self.as_made(totals, |total| &total.item)
+    }
+
+    /// The items, those first that are made of others among them.
+    pub(in crate::core) fn as_made<T>(&self, mut items: Vec<T>, name: impl Fn(&T) -> &str) -> Vec<T> {
+        if self.rules < 8 || items.len() < 2 {
+            return items;
+        }
+        let mut uses: Vec<BTreeSet<&str>> = items.iter().map(|item| self.uses_up(name(item))).collect();
+        let mut ordered = Vec::with_capacity(items.len());
+        while !items.is_empty() {
+            let is_used = |item: &T| uses.iter().any(|uses| uses.contains(name(item)));
+            // Items that are made of each other keep their places.
+            let next = items.iter().position(|item| !is_used(item)).unwrap_or(0);
+            uses.remove(next);
+            ordered.push(items.remove(next));
+        }
+        ordered
+    }
+
+    /// The other items that are used up where this one is made, ingredients of ingredients and of things nearby among them.
+    fn uses_up(&self, item: &str) -> BTreeSet<&str> {
+        let mut used = BTreeSet::new();
+        let mut open: Vec<&str> = self.provider(item).into_iter().collect();
+        while let Some(recipe) = open.pop().and_then(|task| self.recipes.get(task)) {
+            let parts = recipe.consumes.iter().map(|part| &part.item).chain(&recipe.nearby);
+            for part in parts.filter(|part| part.as_str() != item) {
+                if used.insert(part.as_str()) {
+                    open.extend(self.provider(part));
+                }
+            }
+        }
+        used
     }
 
     /// Where the state counts an item.

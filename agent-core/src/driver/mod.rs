@@ -72,6 +72,8 @@ pub struct Driver {
     core: Core,
     /// `None` while a skill runs in it.
     environment: Option<Box<dyn Environment>>,
+    /// Worlds of the trials before, for the next ones.
+    practice_worlds: Vec<Box<dyn Environment>>,
     controller: Arc<dyn Controller>,
     sandbox: Sandbox,
     journal: Arc<Mutex<Journal>>,
@@ -261,6 +263,7 @@ impl Driver {
         let mut driver = Self {
             core,
             environment: Some(deps.environment),
+            practice_worlds: Vec::new(),
             controller: deps.controller,
             sandbox: deps.sandbox,
             journal,

@@ -1,5 +1,6 @@
 //! What the planner computes from Crafter's documented recipes.
 
+use proptest::prelude::*;
 use serde_json::{Value, json};
 use sojourn_core::Planner;
 use sojourn_crafter::CrafterEnvironment;
@@ -108,6 +109,73 @@ fn a_task_comes_after_everything_that_it_rests_on() {
         for (position, name) in closure.iter().enumerate() {
             let later = &closure[position..];
             assert!(planner.prerequisites(name).iter().all(|p| !later.contains(p)), "{name} in {closure:?}");
+        }
+    }
+}
+
+fn part(item: &str, count: u32) -> Ingredient {
+    serde_json::from_value(json!({"item": item, "count": count})).unwrap()
+}
+
+/// A world with these recipes: what comes of each, what it uses up, what must be nearby.
+fn workshop(recipes: &[(&str, &[(&str, u32)], &[&str])]) -> Planner {
+    let mut spec = CrafterEnvironment::new().spec().clone();
+    let recipes = recipes.iter().map(|(makes, consumes, nearby)| Recipe {
+        task: format!("make_{makes}"),
+        call: format!("make(\"{makes}\")"),
+        consumes: consumes.iter().map(|(item, count)| part(item, *count)).collect(),
+        nearby: nearby.iter().map(|&thing| thing.to_owned()).collect(),
+        provides: vec![part(makes, 1)],
+        ..Recipe::default()
+    });
+    spec.recipes = recipes.collect();
+    spec.tasks = spec
+        .recipes
+        .iter()
+        .map(|recipe| sojourn_tools::TaskSpec { name: recipe.task.clone(), ..spec.tasks[0].clone() })
+        .collect();
+    Planner::new(&spec)
+}
+
+#[test]
+fn what_uses_up_another_item_is_collected_before_it() {
+    let planner = workshop(&[
+        ("board", &[], &[]),
+        ("pole", &[("board", 2)], &[]),
+        ("loom", &[("board", 4)], &[]),
+        ("loom_that_stands", &[("loom", 1)], &[]),
+        ("oar", &[("board", 3), ("pole", 2)], &["loom_that_stands"]),
+    ]);
+    let requirements = planner.requirements("make_oar").unwrap();
+    assert!(requirements.contains("2 pole and 3 board in the inventory"), "{requirements}");
+    assert_eq!(
+        planner.plan_line("make_oar").unwrap(),
+        "collect until you have 1 loom, 2 pole and 3 board; then make_loom_that_stands(); make(\"oar\")."
+    );
+}
+
+proptest! {
+    #[test]
+    fn no_plan_collects_an_item_before_what_uses_it_up(
+        uses in prop::collection::vec(prop::collection::vec(any::<bool>(), 6), 6),
+        order in Just((0..6).collect::<Vec<usize>>()).prop_shuffle(),
+    ) {
+        const NAMES: [&str; 6] = ["i0", "i1", "i2", "i3", "i4", "i5"];
+        // Each item is made of some of the later ones, so nothing is made of itself.
+        let made_of = |item: usize| (item + 1..6).filter(|&part| uses[item][part]).collect::<Vec<_>>();
+        let parts: Vec<Vec<(&str, u32)>> =
+            (0..6).map(|item| made_of(item).into_iter().map(|part| (NAMES[part], 1)).collect()).collect();
+        let all: Vec<(&str, u32)> = order.iter().map(|&item| (NAMES[item], 1)).collect();
+        let mut recipes: Vec<(&str, &[(&str, u32)], &[&str])> =
+            (0..6).map(|item| (NAMES[item], parts[item].as_slice(), &[] as &[&str])).collect();
+        recipes.push(("all", &all, &[]));
+        let totals = workshop(&recipes).totals("make_all");
+        let place = |item: usize| totals.iter().position(|total| total.item == NAMES[item]).unwrap();
+        prop_assert_eq!(totals.len(), 6);
+        for item in 0..6 {
+            for part in made_of(item) {
+                prop_assert!(place(item) < place(part), "{:?}", totals);
+            }
         }
     }
 }

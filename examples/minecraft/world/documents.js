@@ -2,7 +2,7 @@
 // What the world documents: tasks up the technology tree, recipes for the planner, examples of skills. Ingredients, tools and drops
 // come from `minecraft-data`, smelting from `rules/knowledge.js`.
 
-const { SMELTING } = require('./rules/knowledge');
+const { SMELTING, standing } = require('./rules/knowledge');
 
 const MINED = [
   ['oak_log', 'oak_log'], ['dirt', 'dirt'], ['sand', 'sand'], ['cobblestone', 'stone'], ['coal', 'coal_ore'], ['iron_ore', 'iron_ore'],
@@ -26,9 +26,7 @@ const NUMBER = { name: 'n', kind: { integer: { min: 1, max: 64 } }, default: 1 }
 /** The task that brings an item about. Materials are collected, however they are made: that is the word of the planner's lines. */
 const taskOf = (item) => (CRAFTED.includes(item) && !MATERIALS.includes(item) ? `craft_${item}` : `collect_${item}`);
 
-/** A thing that stands in the world, apart from the item of its name. */
-const standing = (name) => `placed_${name}`;
-const whether = (name) => `observe().near.${name} says whether one is there.`;
+const whether = (name) => `observe().near.${standing(name)} says whether one is there.`;
 const article = (name) => `${/^[aeiou]/.test(name) ? 'an' : 'a'} ${name}`;
 const words = (name) => name.replaceAll('_', ' ');
 
@@ -116,11 +114,13 @@ const EXAMPLES = [
   },
   {
     task: 'craft a basket.\nRequirements: craft_item("basket") needs 1 berry and 2 reed in the inventory (used up) and a placed_loom near '
-      + 'you. observe().near.loom says whether one is there.\nPlan: collect until you have 1 loom, 1 berry and 2 reed; then place_loom(); craft_item("basket").\nSkills you can call: '
+      + 'you. observe().near.placed_loom says whether one is there.\nPlan: collect until you have 1 loom, 1 berry and 2 reed; then place_loom(); craft_item("basket").\nSkills you can call: '
       + 'collect_reed(n), collect_berry(n), craft_loom(), place_loom().',
-    source: 'function craft_basket() {\n  if (!observe().near.loom) place_loom();\n'
+    // It follows its plan line: whoever sets the loom up first and then walks to the reed is no longer near it.
+    source: 'function craft_basket() {\n  if (observe().inventory.loom < 1) craft_loom();\n'
+      + '  if (observe().inventory.berry < 1) collect_berry(1 - observe().inventory.berry);\n'
       + '  if (observe().inventory.reed < 2) collect_reed(2 - observe().inventory.reed);\n'
-      + '  if (observe().inventory.berry < 1) collect_berry(1 - observe().inventory.berry);\n  craft_item("basket");\n}',
+      + '  if (!observe().near.placed_loom) place_loom();\n  craft_item("basket");\n}',
   },
   {
     task: 'place a loom.\nRequirements: place_item("loom") needs 1 loom in the inventory (used up).\nPlan: collect until you have 1 loom; then '

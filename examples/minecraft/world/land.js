@@ -17,6 +17,12 @@ const ORES = [
   ['diamond_ore', 1, 5, 14],
 ];
 
+/**
+ * Whether mineflayer takes the middle of this column for one of the next chunk: it cuts a coordinate's fraction off towards zero. A player
+ * who appears there would wait for chunks that are out of the server's sight.
+ */
+const roundsWrong = (at) => at < 0 && (at & 15) === 15;
+
 class Land {
   constructor(registry, seed) {
     this.seed = seed;
@@ -47,6 +53,7 @@ class Land {
       const distance = round * 3;
       const [x, z] = [Math.floor(Math.cos(angle) * distance), Math.floor(Math.sin(angle) * distance)];
       const y = this.height(x, z);
+      if (roundsWrong(x) || roundsWrong(z)) continue;
       if (y > SEA + 1 && this.biome(x, z) === 'forest' && !this.tree(x, z)) return { x: x + 0.5, y: y + 1, z: z + 0.5 };
     }
     return { x: 0.5, y: Math.max(this.height(0, 0), SEA) + 1, z: 0.5 };
@@ -154,4 +161,4 @@ class Land {
   }
 }
 
-module.exports = { Land, SEA };
+module.exports = { roundsWrong, Land, SEA };

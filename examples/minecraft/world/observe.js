@@ -4,14 +4,17 @@
 
 const { SIGHT, HOSTILE } = require('./player');
 const { Sight } = require('./sight');
+const { standing } = require('./rules/knowledge');
 
 // Kinds of blocks of which the state says where the nearest one is.
 const SEEN = [
   'oak_log', 'stone', 'dirt', 'sand', 'water', 'lava', 'coal_ore', 'iron_ore', 'gold_ore', 'redstone_ore', 'diamond_ore',
   'crafting_table', 'furnace', 'chest',
 ];
-// Kinds of which the state also says whether there is one: a condition that small models write without fail.
-const NEAR = ['crafting_table', 'furnace', 'chest', 'water', 'lava'];
+// Kinds of which the state also says whether there is one, a condition that small models write without fail, by the names that recipes use.
+const NEAR = [
+  ...['crafting_table', 'furnace', 'chest'].map((kind) => [standing(kind), kind]), ['water', 'water'], ['lava', 'lava'],
+];
 // Items that the state counts even when there are none, so that a skill can compare them.
 const COUNTED = [
   'oak_log', 'oak_planks', 'stick', 'crafting_table', 'wooden_pickaxe', 'wooden_sword', 'wooden_axe', 'wooden_shovel', 'cobblestone',
@@ -27,8 +30,8 @@ function phase(time) {
   return time < 23000 ? 'night' : 'dawn';
 }
 
-/** The state. `achievements` counts what was done in the episode. */
-function state(player, achievements) {
+/** The state. `achievements` counts what was done in the episode, `seconds` of game time have passed in it. */
+function state(player, achievements, seconds) {
   const { bot } = player;
   const here = bot.entity.position;
   const inventory = Object.fromEntries(COUNTED.map((name) => [name, 0]));
@@ -44,11 +47,11 @@ function state(player, achievements) {
   const { x, y, z } = here.floored();
   return {
     health: Math.round(bot.health), food: bot.food, breath: Math.min(20, bot.oxygenLevel ?? 20),
-    position: { x, y, z }, biome: player.biome(), time: phase(bot.time.timeOfDay ?? 0),
+    position: { x, y, z }, biome: player.biome(), time: phase(bot.time.timeOfDay ?? 0), seconds,
     in_water: bot.blockAt(here)?.name === 'water', held: bot.heldItem?.name ?? 'nothing',
     armor: [5, 6, 7, 8].map((slot) => bot.inventory.slots[slot]?.name).filter(Boolean),
     free_slots: bot.inventory.emptySlotCount(), inventory, seen,
-    near: Object.fromEntries(NEAR.map((name) => [name, seen[name] !== null])), creatures, chest: player.chest ?? {}, achievements: { ...achievements },
+    near: Object.fromEntries(NEAR.map(([name, kind]) => [name, seen[kind] !== null])), creatures, chest: player.chest ?? {}, achievements: { ...achievements },
   };
 }
 

@@ -16,8 +16,23 @@ const FOUND = 256;
 const ALARM = 4;
 const HOSTILE = ['zombie', 'skeleton', 'creeper', 'spider', 'witch', 'drowned', 'husk', 'stray', 'enderman', 'slime'];
 
-/** Why an action had no, or not its whole, effect: a sentence for the agent. */
-class Failure extends Error {}
+/**
+ * Why an action had no, or not its whole, effect: a sentence for the agent, and what it lacked, in the words of the recipes, for the
+ * program that tells the model which skill brings it.
+ */
+class Failure extends Error {
+  constructor(message, missing = []) {
+    super(message);
+    this.missing = missing;
+  }
+}
+
+/** What an action can lack: so many of an item, a thing that stands nearby, a thing to look for. */
+const lacks = {
+  item: (item, count, have) => ({ item: { item, count, have } }),
+  nearby: (kind) => ({ nearby: { kind } }),
+  seen: (kind) => ({ seen: { kind } }),
+};
 
 class Player {
   constructor(bot) {
@@ -206,4 +221,4 @@ function plain(reason) {
   return String(text).slice(0, 200);
 }
 
-module.exports = { Player, Run, Failure, goals, SIGHT, HOSTILE, TICK_MS };
+module.exports = { Player, Run, Failure, lacks, goals, SIGHT, HOSTILE, TICK_MS };

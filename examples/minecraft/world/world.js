@@ -24,6 +24,7 @@ class World {
     this.clock.draw(seed);
     this.done = Object.fromEntries(documents.counted().map((name) => [name, 0]));
     this.unlocked = new Set();
+    this.began = Date.now();
     const now = this.state();
     this.first = now.inventory;
     return { state: now, text: observe.text(now) };
@@ -74,24 +75,27 @@ class World {
     if (this.player === null) throw new Error('no episode has begun: reset the world first');
     const { player } = this;
     let failed = null;
-    if (player.ended === null) failed = await this.clock.until(this.carryOut(action, complete(action, args)));
+    let missing = [];
+    if (player.ended === null) ({ failed, missing } = await this.clock.until(this.carryOut(action, complete(action, args))));
     if (failed === null) this.count(name, args);
     const now = player.ended?.kind === 'lost' ? this.last : this.state();
     const unlocked = this.achievements(now);
+    // Without documentation, what is needed has to be found out.
+    if (this.undocumented) missing = [];
     const named = this.undocumented ? [] : unlocked;
-    return { state: now, text: observe.text(now), reward: unlocked.length, unlocked: named, failed, ended: player.ended };
+    return { state: now, text: observe.text(now), reward: unlocked.length, unlocked: named, failed, missing, ended: player.ended };
   }
 
-  /** Carries an action out; returns why it failed, or null. */
+  /** Carries an action out; returns why it failed, or null, and what it lacked. */
   async carryOut(action, args) {
     const run = new Run(this.player, action.ticks(args));
     try {
       await run.guard(action.run(run, this.player, args));
-      return null;
+      return { failed: null, missing: [] };
     } catch (error) {
-      if (error instanceof Failure) return error.message;
+      if (error instanceof Failure) return { failed: error.message, missing: error.missing };
       process.stderr.write(`${error.stack}\n`);
-      return `it did not work: ${error.message}`;
+      return { failed: `it did not work: ${error.message}`, missing: [] };
     } finally {
       run.finish();
       // What the player let go of comes to rest.
@@ -106,7 +110,7 @@ class World {
   }
 
   state() {
-    this.last = observe.state(this.player, this.done);
+    this.last = observe.state(this.player, this.done, Math.round((Date.now() - this.began) / 1000));
     return this.last;
   }
 

@@ -57,7 +57,8 @@ mod with_network {
     /// The tests in JavaScript: rules, actions, a server that ends in the middle of a dig.
     fn the_worlds_own_tests_pass(packages: &Path) {
         let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/minecraft/world/test");
-        let files = ["rules.test.js", "world.test.js", "server.test.js"].map(|name| tests.join(name));
+        let files = ["rules.test.js", "world.test.js", "trouble.test.js", "server.test.js"]
+            .map(|name| tests.join(name));
         let output = Command::new(node(packages))
             .args(["--test", "--test-force-exit"])
             .args(files)

@@ -343,6 +343,7 @@ impl McpPeer {
             reward,
             unlocked: if achieved { vec![SUCCEED.to_owned()] } else { Vec::new() },
             failed: None,
+            missing: Vec::new(),
             ended: kind
                 .map(|kind| Ending { kind, cause: format!("the episode ended with a reward of {reward}") }),
             available: pointers.available.find(result).and_then(Value::as_array).cloned(),

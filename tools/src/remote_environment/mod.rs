@@ -19,7 +19,7 @@ use crate::outside::text::cut;
 use crate::schema::is_identifier;
 use crate::{
     Action, Amount, Condition, Ending, EndingKind, Environment, EnvironmentError, EnvironmentSpec,
-    EpisodePrefix, Frame, Observation, Progress, Recipe, StepOutcome, TaskSpec, ToolCall, ToolOutcome,
+    EpisodePrefix, Frame, Need, Observation, Progress, Recipe, StepOutcome, TaskSpec, ToolCall, ToolOutcome,
     ToolSpec,
 };
 use actions::{ActionOffer, Actions, Deed, Repeated};
@@ -37,6 +37,8 @@ const AVAILABLE: usize = 256;
 const MAX_TEXT: usize = 1 << 16;
 /// Limit on the reason of a failure or an end, in characters.
 const MAX_REASON: usize = 1000;
+/// Limit on what one action lacked.
+const MAX_MISSING: usize = 16;
 /// Limit on the achievements of one step.
 const MAX_UNLOCKED: usize = 256;
 /// Limit on the name of a world or an achievement, in characters.
@@ -121,6 +123,9 @@ struct PeerObservation {
     /// Why the action had no effect, if it had none.
     #[serde(default)]
     failed: Option<String>,
+    /// What the action lacked.
+    #[serde(default)]
+    missing: Vec<Need>,
     /// Set on the last step.
     #[serde(default, deserialize_with = "ending")]
     ended: Option<Ending>,
@@ -182,6 +187,16 @@ impl PeerObservation {
         self.unlocked.truncate(MAX_UNLOCKED);
         for name in &mut self.unlocked {
             shorten(name, MAX_NAME);
+        }
+        self.missing.truncate(MAX_MISSING);
+        for need in &mut self.missing {
+            match need {
+                Need::Item { item: name, .. }
+                | Need::Nearby { kind: name }
+                | Need::Seen { kind: name }
+                | Need::Facing { kind: name }
+                | Need::Later { until: name } => shorten(name, MAX_NAME),
+            }
         }
         for value in self.state.values_mut() {
             json::limit_depth(value, json::MAX_DEPTH - 1);
@@ -278,7 +293,13 @@ const LEAST_REWARD: f64 = 1e-6;
 enum Call {
     Look,
     Bad(String),
-    Act { action: Action, left: i64, done: i64, failed: Option<String> },
+    Act { action: Action, left: i64, done: i64, failed: Option<Failed> },
+}
+
+/// Why an action had no effect, and what it lacked.
+struct Failed {
+    reason: String,
+    missing: Vec<Need>,
 }
 
 /// Checks the names of tasks and their parameters, which stand in programs and prompts as they are.
@@ -403,7 +424,10 @@ impl Environment for RemoteEnvironment {
 
     fn advance(&mut self) -> Result<Progress, EnvironmentError> {
         let outcome = match self.call.as_ref().ok_or(EnvironmentError::NoCall)? {
-            Call::Bad(reason) | Call::Act { failed: Some(reason), .. } => ToolOutcome::failed(reason),
+            Call::Bad(reason) => ToolOutcome::failed(reason),
+            Call::Act { failed: Some(Failed { reason, missing }), .. } => {
+                ToolOutcome { missing: missing.clone(), ..ToolOutcome::failed(reason) }
+            }
             Call::Look => ToolOutcome {
                 value: Some(Value::Object(self.running()?.state.clone())),
                 ..ToolOutcome::done("looked")
@@ -434,7 +458,7 @@ impl Environment for RemoteEnvironment {
             && wanted == action
         {
             (*left, *done) = (*left - 1, *done + 1);
-            failed.clone_from(&seen.failed);
+            *failed = seen.failed.clone().map(|reason| Failed { reason, missing: seen.missing.clone() });
         }
         if seen.ended.is_some() {
             self.call = None;

@@ -56,7 +56,8 @@ def seen(failed=None):
     if FAULT == "arguments":
         available = [{"name": "go", "args": {"to": "right"}}, "wait", "fly", {"name": "go", "args": {"to": "up"}}]
         available += ["wait"] * 10_000
-    return {"available": available, "state": state, "reward": 1.0 if unlocked else 0.0, "unlocked": unlocked, "failed": failed, "ended": ended}
+    missing = [{"nearby": {"kind": "way"}}] + [{"item": {"item": "x" * 1000, "count": 2, "have": 0}}] * 100 if failed else []
+    return {"available": available, "missing": missing, "state": state, "reward": 1.0 if unlocked else 0.0, "unlocked": unlocked, "failed": failed, "ended": ended}
 
 
 def step(action, args):

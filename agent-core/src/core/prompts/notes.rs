@@ -45,6 +45,12 @@ pub(in crate::core) fn causal_note(
         notes.push(note);
     }
     if notes.is_empty()
+        && planner.rules() >= 8
+        && let Some(last) = failure.trace.last().filter(|last| !last.ok && !last.message.is_empty())
+    {
+        notes.push(traced(world, last));
+    }
+    if notes.is_empty()
         && let Some(note) = shortfall(planner.world_text(), &task.goal, failure)
     {
         notes.push(note);
@@ -88,7 +94,7 @@ fn traced(world: WorldText, call: &CallTrace) -> String {
     }
     prompt!(
         "notes",
-        "question_failed_call",
+        "failed_call",
         call = text,
         message = world.inline(&shortened(&call.message, PART))
     )

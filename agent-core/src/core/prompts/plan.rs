@@ -37,11 +37,8 @@ impl Planner {
             needs.push(prompt!("plan", "held", things = things(&recipe.tools)));
         }
         if !recipe.consumes.is_empty() {
-            needs.push(prompt!(
-                "plan",
-                "used_up",
-                items = list(recipe.consumes.iter().map(|used| self.counted(used)))
-            ));
+            let used = self.as_made(recipe.consumes.iter().collect(), |used| &used.item);
+            needs.push(prompt!("plan", "used_up", items = list(used.into_iter().map(|used| self.counted(used)))));
         }
         if !recipe.nearby.is_empty() {
             needs.push(prompt!("plan", "nearby", things = things(&recipe.nearby), nearby = words.nearby));

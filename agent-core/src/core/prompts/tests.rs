@@ -416,6 +416,22 @@ fn causal_notes() {
 }
 
 #[test]
+fn a_note_says_why_the_last_call_failed_where_the_world_does_not_say_what_it_lacked() {
+    let spec = bare();
+    let note = |rules: u32, calls: Vec<CallTrace>| {
+        let planner = Planner::by_rules(&spec, rules);
+        let task = planner.task("paint").unwrap();
+        notes::causal_note(&planner, task, &failed(Some(failure(calls))), None)
+    };
+    let refused = || trace(false, Vec::new());
+    assert_eq!(note(8, vec![refused()]), "use() failed: it did not work");
+    // A failure on the way was no cause, and by earlier rules there was no such note.
+    let grown = note(7, vec![refused()]);
+    assert!(grown.starts_with("It ended too early"), "{grown}");
+    assert_eq!(note(8, vec![refused(), trace(true, Vec::new())]), grown);
+}
+
+#[test]
 fn writing_a_reflex() {
     for (name, spec) in [("game", game()), ("questions", questions()), ("bare", bare())] {
         let moment = |health: u32| Moment {

@@ -16,6 +16,9 @@ use sojourn_tools::{Condition, Parameter, ParameterKind, TaskSpec, ToolSpec, fun
 
 /// Most notes shown in a round, the latest.
 const NOTES: usize = 2;
+/// The highest temperature of a candidate that is written alone: a single program is right more often close to the likeliest one (Chen et
+/// al. 2021, "Evaluating Large Language Models Trained on Code", figure 5). More candidates should differ, and so should one after a failure.
+const ALONE: f32 = 0.2;
 /// The tool whose result is a live view of the state.
 const STATE_TOOL: &str = "observe";
 /// Seeds of practice worlds offered for each that is needed: some preludes fail.
@@ -41,7 +44,7 @@ impl Core {
         let callables = self.callable_skills(&task.name);
         let skills: Vec<_> = callables.iter().map(|c| (c.name.clone(), c.parameters.clone())).collect();
         let tools = self.show_tools(&draft.tools);
-        let actor = self.actor_of(draft.taught);
+        let mut actor = self.actor_of(draft.taught);
         let notes = &draft.notes[draft.notes.len().saturating_sub(NOTES)..];
         let (observation, shows_text) = (&self.episode.observation.text, self.shows(Sense::Text));
         let writing = Writing {
@@ -65,6 +68,9 @@ impl Core {
             0 if self.config.rules >= 4 && !draft.taught => 1,
             _ => actor.candidates,
         };
+        if candidates == 1 && draft.notes.is_empty() && self.config.rules >= 8 {
+            actor.temperature = actor.temperature.min(ALONE);
+        }
         let mut request = prompts::write(&writing, &actor, candidates, seed);
         request.teacher = draft.taught;
         self.think(Purpose::Write, request, Phase::Writing(draft))

@@ -7,8 +7,8 @@ use crate::model::Effect;
 use serde_json::Value;
 use sojourn_primitives::JsonPointer;
 use sojourn_skills::{Callable, static_check};
-use sojourn_synthesis::{PlannedItem, RecipePlan};
-use sojourn_tools::{Recipe, TaskSpec};
+use sojourn_synthesis::{Batches, PlannedItem, RecipePlan, Surroundings};
+use sojourn_tools::{Amount, Condition, Recipe, TaskSpec};
 
 impl Core {
     /// Tries programs that the task's recipe gives and that were not tried yet, where the run does so; without any the
@@ -28,10 +28,14 @@ impl Core {
         };
         let plans = self.planner.recipe_plans(&task, &self.episode.observation.state);
         let batches = plans.map(|plan| plan.programs(&self.spec.tools));
-        let batches = batches.map(|sources| sources.into_iter().filter(is_new).collect::<Vec<_>>());
-        let Some(sources) = batches.into_iter().find(|sources| !sources.is_empty()) else {
-            return self.survey(draft);
-        };
+        let found = batches
+            .map(|sources| sources.into_iter().filter(is_new).collect::<Vec<_>>())
+            .find(|sources| !sources.is_empty());
+        let Some(mut sources) = found else { return self.survey(draft) };
+        if self.config.rules >= 8 && !self.spec.deterministic && draft.tried.is_empty() {
+            // Trials in such a world take long: the others follow where the first one fails.
+            sources.truncate(1);
+        }
         draft.tried.extend(sources.iter().cloned());
         draft.candidates.clone_from(&sources);
         draft.author = Author::Recipe;
@@ -49,15 +53,19 @@ impl Planner {
         let list =
             plan.as_ref().filter(|plan| !plan.nearby.is_empty()).and_then(|_| self.surroundings(state));
         let guarded = plan.clone().zip(list);
-        let guarded = guarded.map(|(plan, list)| RecipePlan { surroundings: Some(list), ..plan });
+        let guarded = guarded.map(|(plan, shown)| RecipePlan { surroundings: Some(shown), ..plan });
         guarded.into_iter().chain(plan)
     }
 
     fn recipe_plan<'a>(&'a self, task: &'a TaskSpec, recipe: &'a Recipe) -> Option<RecipePlan<'a>> {
+        let batches = self.batches(task, recipe);
         let item = |(item, count): (String, u32)| {
             let provider = self.provider(&item)?.to_owned();
             let counted = self.task(&provider).is_some_and(|task| self.count_parameter(task).is_some());
-            Some(PlannedItem { held: self.held_at(&item), count, provider, counted })
+            let own = recipe.consumes.iter().filter(|used| used.item == item).map(|used| used.count);
+            let own = batches.as_ref().map_or(0, |_| own.fold(0, u32::saturating_add).min(count));
+            let batches = batches.clone().filter(|_| own > 0).map(|batches| (own, batches));
+            Some(PlannedItem { held: self.held_at(&item), count: count - own, batches, provider, counted })
         };
         let totals = self.totals(&task.name).into_iter().map(|total| (total.item, total.count));
         let items = totals.map(item).collect::<Option<Vec<_>>>()?;
@@ -79,7 +87,17 @@ impl Planner {
             items,
             nearby,
             surroundings: None,
+            finders_in_turn: self.rules() >= 8,
         })
+    }
+
+    /// How often the recipe's call uses its ingredients, where the call takes the number that the task asks for.
+    fn batches(&self, task: &TaskSpec, recipe: &Recipe) -> Option<Batches> {
+        let Condition::Increased { path, by: Amount::Param(parameter), .. } = &task.goal else { return None };
+        let made = recipe.provides.iter().find(|made| self.held_at(&made.item) == *path)?.count;
+        let is_word = |c: char| c.is_alphanumeric() || matches!(c, '_' | '"' | '$');
+        let takes = recipe.call.split(|c| !is_word(c)).skip(1).any(|word| word == parameter);
+        (self.rules() >= 8 && takes && made > 0).then(|| Batches { parameter: parameter.clone(), made })
     }
 
     /// Whether the provider of another of the things sees to it that `thing` is nearby.
@@ -90,11 +108,22 @@ impl Planner {
         })
     }
 
-    /// The list of texts in the state that names things of recipes.
-    fn surroundings(&self, state: &Value) -> Option<JsonPointer> {
+    /// Where the state says which things of recipes are nearby: a list of texts that names them, or an object with a boolean for each.
+    fn surroundings(&self, state: &Value) -> Option<Surroundings> {
         let is_thing = |value: &Value| value.as_str().is_some_and(|text| self.is_thing(text));
-        let lists = state.as_object()?.iter().filter_map(|(name, value)| Some((name, value.as_array()?)));
-        let mut lists = lists.filter(|(_, members)| members.iter().any(is_thing));
-        lists.next().map(|(name, _)| JsonPointer::of([name]))
+        let fields = || state.as_object().into_iter().flatten();
+        let mut lists = fields().filter(|(_, value)| {
+            value.as_array().is_some_and(|members| members.iter().any(is_thing))
+        });
+        if let Some((name, _)) = lists.next() {
+            return Some(Surroundings::List(JsonPointer::of([name])));
+        }
+        let flags = |value: &Value| {
+            value.as_object().is_some_and(|flags| {
+                flags.values().all(Value::is_boolean) && flags.keys().any(|name| self.is_thing(name))
+            })
+        };
+        let mut objects = fields().filter(|(_, value)| self.rules() >= 8 && flags(value));
+        objects.next().map(|(name, _)| Surroundings::Flags(JsonPointer::of([name])))
     }
 }

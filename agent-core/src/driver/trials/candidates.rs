@@ -8,6 +8,7 @@ use super::super::time_limit::WorkWatch;
 use super::super::toolkit::Toolkit;
 use super::attempt::{Subject, Tally};
 use crate::model::{AlikeTrial, CandidateTrial, Failure, Scrutiny, SkillRetest, TrialPlan, as_javascript};
+use futures_util::future::try_join_all;
 use serde_json::{Map, Value};
 use sojourn_sandbox::{Limits, Program, Sandbox};
 use sojourn_skills::{Case, SkillId, TrialReport, Wasm, WorldResult};
@@ -55,7 +56,8 @@ struct WorldTrial {
 }
 
 impl TrialRunner {
-    /// Tries every candidate of `plan` in the same practice worlds.
+    /// Tries every candidate of `plan` in the same practice worlds, as many at once as there are `environments`, which are left for
+    /// further trials; after an error they are gone.
     ///
     /// A world in which the prelude fails is replaced by the next seed. If there are too few seeds, the reports have fewer
     /// worlds, and the admission rule refuses them.
@@ -66,7 +68,7 @@ impl TrialRunner {
         &self,
         plan: &TrialPlan,
         goal: &Condition,
-        mut environment: Box<dyn Environment>,
+        environments: &mut Vec<Box<dyn Environment>>,
     ) -> Result<Vec<CandidateTrial>, ExecutorError> {
         let mut programs = Vec::new();
         for source in &plan.candidates {
@@ -89,39 +91,52 @@ impl TrialRunner {
         }
 
         let mut used = 0;
-        for seed in &plan.seeds {
-            if used == plan.worlds {
-                break;
-            }
+        let mut seeds = plan.seeds.iter().copied();
+        while used < plan.worlds {
             self.watch.check()?;
             self.watch.begin(LongWork::SkillTrials, used + 1, plan.worlds);
-            let (back, prepared) = self.prepare(plan, *seed, environment).await?;
-            environment = back;
-            let Some(prepared) = prepared else { continue };
-            let calls = &plan.calls[used % plan.calls.len().max(1)];
-            used += 1;
-            for (program, trial) in programs.iter().zip(&mut trials) {
-                let Ok((program, _)) = program else { continue };
-                // `used` includes this world.
-                if trial.report.passes() + plan.worlds - (used - 1) < plan.needed {
-                    continue;
+            // As many worlds at once as there are environments.
+            let wave: Vec<u64> = seeds.by_ref().take(environments.len().min(plan.worlds - used)).collect();
+            if wave.is_empty() {
+                break;
+            }
+            let hopeful: Vec<Option<LoadedSkill>> = programs
+                .iter()
+                .zip(&trials)
+                .map(|(program, trial)| {
+                    let (program, _) = program.as_ref().ok()?;
+                    let can_pass = trial.report.passes() + plan.worlds - used >= plan.needed;
+                    can_pass.then(|| candidate(plan, goal, program))
+                })
+                .collect();
+            let preparing = wave.iter().zip(environments.drain(..wave.len()));
+            let preparing = preparing.map(|(seed, environment)| self.prepare(plan, *seed, environment));
+            let mut places = used..;
+            let mut lives = Vec::new();
+            for (environment, prepared) in try_join_all(preparing).await? {
+                match prepared {
+                    Some(prepared) => {
+                        let calls = &plan.calls[places.next().unwrap_or(0) % plan.calls.len().max(1)];
+                        lives.push(self.try_in(plan, &hopeful, calls, prepared, environment));
+                    }
+                    None => environments.push(environment),
                 }
-                let skill = candidate(plan, goal, program);
-                environment = self.go_to_start(plan, &prepared, environment).await?;
-                let (back, world) = self.try_one(plan, &skill, calls, prepared.seed, environment).await?;
-                environment = back;
-                if world.result.passed() {
-                    let setup = plan.setup(&environment.spec().name, prepared.seed, calls);
-                    let (steps, behaviour) = (world.result.steps, Some(world.behaviour));
-                    trial.report.cases.push(Case { setup, steps, behaviour });
-                }
-                trial.untrusted |= world.from_outside;
-                trial.report.worlds.push(world.result);
-                if trial.failure.is_none() {
-                    trial.failure = world.failure;
+            }
+            used += lives.len();
+            for (environment, results) in try_join_all(lives).await? {
+                environments.push(environment);
+                for (trial, tried) in trials.iter_mut().zip(results) {
+                    let Some((world, case)) = tried else { continue };
+                    trial.report.cases.extend(case);
+                    trial.untrusted |= world.from_outside;
+                    trial.report.worlds.push(world.result);
+                    if trial.failure.is_none() {
+                        trial.failure = world.failure;
+                    }
                 }
             }
         }
+        let Some(mut environment) = environments.pop() else { return Ok(trials) };
         for (program, trial) in programs.iter().zip(&mut trials) {
             let Ok((program, _)) = program else { continue };
             if trial.report.passes() >= plan.needed {
@@ -129,7 +144,40 @@ impl TrialRunner {
                 environment = self.scrutinise(&plan.scrutiny, &skill, trial, environment).await?;
             }
         }
+        environments.push(environment);
         Ok(trials)
+    }
+
+    /// Tries every candidate that can still pass in one prepared world. With each result comes the case that it makes, if it passed.
+    async fn try_in(
+        &self,
+        plan: &TrialPlan,
+        candidates: &[Option<LoadedSkill>],
+        calls: &[Map<String, Value>],
+        prepared: Prepared,
+        mut environment: Box<dyn Environment>,
+    ) -> Result<(Box<dyn Environment>, Vec<Option<(WorldTrial, Option<Case>)>>), ExecutorError> {
+        let mut results = Vec::with_capacity(candidates.len());
+        // For the first candidate the world was just brought there.
+        let mut at_start = true;
+        for skill in candidates {
+            let Some(skill) = skill else {
+                results.push(None);
+                continue;
+            };
+            if !std::mem::take(&mut at_start) {
+                environment = self.go_to_start(plan, &prepared, environment).await?;
+            }
+            let (back, world) = self.try_one(plan, skill, calls, prepared.seed, environment).await?;
+            environment = back;
+            let case = world.result.passed().then(|| Case {
+                setup: plan.setup(&environment.spec().name, prepared.seed, calls),
+                steps: world.result.steps,
+                behaviour: Some(world.behaviour.clone()),
+            });
+            results.push(Some((world, case)));
+        }
+        Ok((environment, results))
     }
 
     /// Runs a candidate in the cases of the version that it repairs, and in those of skills with the same post-condition.

@@ -30,8 +30,11 @@ use reflexes::ReflexTrialRunner;
 use sojourn_skills::SkillId;
 use sojourn_synthesis::{Beliefs, Documentation, Explorer, Findings, FrontierExplorer, StateExplorer};
 use sojourn_tools::Environment;
+use std::num::NonZero;
 use std::sync::Arc;
 
+/// The largest number of worlds in which candidates are tried at the same time.
+const WORLDS_AT_ONCE: usize = 4;
 /// The largest number of worlds that are explored at the same time.
 const EXPLORED_WORLDS: usize = 4;
 
@@ -66,6 +69,27 @@ impl Driver {
             _ if !self.journal.lock().await.writes() => Err(JournalError::End.into()),
             _ => Ok(None),
         }
+    }
+
+    /// Whether practice worlds are programs of their own, which take long to start and can run at the same time. Worlds within this
+    /// process are tried one after the other, as their replays try them; and so are programs that may call other tools, because the
+    /// order of these calls is logged.
+    fn keeps_practice_worlds(&self) -> Result<bool, DriveError> {
+        let spec = self.environment()?.spec();
+        Ok(spec.play && !spec.deterministic && self.toolkit.is_none())
+    }
+
+    /// The worlds of the next trials: those of the trials before, or new ones; none where practice is not allowed.
+    fn practice_worlds(&mut self) -> Result<Vec<Box<dyn Environment>>, DriveError> {
+        let most = if self.keeps_practice_worlds()? {
+            std::thread::available_parallelism().map_or(1, NonZero::get).min(WORLDS_AT_ONCE)
+        } else {
+            1
+        };
+        let mut worlds = std::mem::take(&mut self.practice_worlds);
+        let environment = self.environment()?;
+        worlds.extend((worlds.len()..most).map_while(|_| environment.practice()));
+        Ok(worlds)
     }
 
     fn environment(&self) -> Result<&dyn Environment, DriveError> {
@@ -154,17 +178,21 @@ impl Driver {
         if let Err(stopped) = watch.check() {
             return self.in_time(Err(stopped.into())).await;
         }
-        let Some(world) = self.environment()?.practice() else {
+        let mut worlds = self.practice_worlds()?;
+        if worlds.is_empty() {
             // The agent file forbids practice since the run was started. Without trials no candidate is admitted.
             let trials = vec![CandidateTrial::default(); plan.candidates.len()];
             return self.derived(Event::CandidatesTried { trials }).await;
-        };
+        }
         let task = self.core.spec().tasks.iter().find(|task| task.name == plan.task);
         let goal = task
             .map(|task| task.goal.clone())
             .ok_or_else(|| DriveError::Unusable(format!("no task `{}`", plan.task)))?;
         self.observer.notice(&Notice::Trials { task: &plan.task, candidates: plan.candidates.len() });
-        let tried = self.trial_runner(&watch).try_all(plan, &goal, world).await;
+        let tried = self.trial_runner(&watch).try_all(plan, &goal, &mut worlds).await;
+        if self.keeps_practice_worlds()? {
+            self.practice_worlds = worlds;
+        }
         self.in_time(tried.map(|trials| Event::CandidatesTried { trials }).map_err(DriveError::from)).await
     }
 

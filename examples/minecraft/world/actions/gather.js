@@ -1,7 +1,7 @@
 'use strict';
 // Mining, hunting, picking up.
 
-const { Failure, goals, SIGHT } = require('../player');
+const { Failure, lacks, goals, SIGHT } = require('../player');
 const { GoalReach } = require('../paths');
 
 const { GoalNear } = goals;
@@ -45,7 +45,8 @@ async function mineBlock(run, player, { block: name, count }) {
   if (item === undefined) throw new Failure(`${name} drops nothing`);
   const able = knowledge.toolsFor(name);
   if (able.length > 0 && bestTool(player, name) === undefined) {
-    throw new Failure(`${name} needs a ${knowledge.leastTool(name)} or better; you carry none`);
+    const least = knowledge.leastTool(name);
+    throw new Failure(`${name} needs a ${least} or better; you carry none`, [lacks.item(least, 1, 0)]);
   }
   const before = player.count(item);
   const got = () => player.count(item) - before;
@@ -60,7 +61,8 @@ async function mineBlock(run, player, { block: name, count }) {
     const here = bot.entity.position;
     const [place] = player.blocks(name, 48).filter((position) => !unreachable.has(`${position}`)).sort((a, b) => effort(a) - effort(b));
     if (place === undefined) {
-      throw new Failure(`${only()}${unreachable.size > 0 ? `no ${name} can be reached` : `no ${name} within ${SIGHT} blocks`}`);
+      if (unreachable.size > 0) throw new Failure(`${only()}no ${name} can be reached`);
+      throw new Failure(`${only()}no ${name} within ${SIGHT} blocks`, [lacks.seen(name)]);
     }
     try {
       await run.walk(new GoalReach(place, bot.world));
@@ -88,7 +90,7 @@ async function digAt(run, player, place, name) {
 async function killMob(run, player, { mob: kind }) {
   const { bot, knowledge } = player;
   const target = player.nearestCreature(kind);
-  if (target === undefined) throw new Failure(`no ${kind} within 48 blocks`);
+  if (target === undefined) throw new Failure(`no ${kind} within 48 blocks`, [lacks.seen(kind)]);
   const weapon = bot.inventory.items().sort((a, b) => knowledge.damage(b.name) - knowledge.damage(a.name))[0];
   if (knowledge.damage(weapon?.name) > 1) await run.equip(weapon);
   let place = target.position.clone();

@@ -2,8 +2,8 @@
 // Crafting, smelting, placing, chests.
 
 const { Vec3 } = require('vec3');
-const { Failure, goals, SIGHT } = require('../player');
-const { SMELTING, SMELT_TICKS, FUEL } = require('../rules/knowledge');
+const { Failure, lacks, goals, SIGHT } = require('../player');
+const { SMELTING, SMELT_TICKS, FUEL, standing } = require('../rules/knowledge');
 const { digAt } = require('./gather');
 
 const { GoalNear } = goals;
@@ -11,7 +11,7 @@ const { GoalNear } = goals;
 /** Walks to the nearest block of a kind. */
 async function approach(run, player, name) {
   const [place] = player.blocks(name);
-  if (place === undefined) throw new Failure(`no ${name} within ${SIGHT} blocks; place one first`);
+  if (place === undefined) throw new Failure(`no ${name} within ${SIGHT} blocks; place one first`, [lacks.nearby(standing(name))]);
   if (place.distanceTo(player.bot.entity.position) > 3.5) await run.walk(new GoalNear(place.x, place.y, place.z, 2));
   return player.bot.blockAt(place);
 }
@@ -39,7 +39,8 @@ async function craftItem(run, player, { item: name, count }) {
   for (const [one, number] of Object.entries(knowledge.ingredients(recipe))) needed[one] = number * times;
   if (Object.entries(needed).some(([one, number]) => player.count(one) < number)) {
     const held = Object.fromEntries(Object.keys(needed).map((one) => [one, player.count(one)]));
-    throw new Failure(`${count} ${name} needs ${list(needed)}; you have ${list(held)}`);
+    const missing = Object.keys(needed).filter((one) => held[one] < needed[one]).map((one) => lacks.item(one, needed[one], held[one]));
+    throw new Failure(`${count} ${name} needs ${list(needed)}; you have ${list(held)}`, missing);
   }
   const table = recipe.requiresTable ? await approach(run, player, 'crafting_table') : null;
   const before = player.count(name);
@@ -52,12 +53,15 @@ async function smeltItem(run, player, { item: name, count, fuel }) {
   const { bot } = player;
   const made = SMELTING[name];
   if (made === undefined) throw new Failure(`${name} cannot be smelted; ${Object.keys(SMELTING).join(', ')} can`);
-  if (player.count(name) < count) throw new Failure(`you have ${player.count(name)} ${name}, not ${count}`);
+  if (player.count(name) < count) {
+    throw new Failure(`you have ${player.count(name)} ${name}, not ${count}`, [lacks.item(name, count, player.count(name))]);
+  }
   const enough = (one) => Math.ceil((count * SMELT_TICKS) / FUEL[one]);
   const burns = fuel ? [fuel] : Object.keys(FUEL).filter((one) => one !== name && one !== 'crafting_table' && one !== 'chest');
   const chosen = burns.find((one) => FUEL[one] && player.count(one) >= enough(one));
   if (chosen === undefined) {
-    throw new Failure(`there is not enough fuel: it takes ${burns.map((one) => `${enough(one)} ${one}`).join(' or ')}`);
+    throw new Failure(`there is not enough fuel: it takes ${burns.map((one) => `${enough(one)} ${one}`).join(' or ')}`,
+      [lacks.item(burns[0], enough(burns[0]), player.count(burns[0]))]);
   }
   const block = await approach(run, player, 'furnace');
   const furnace = await run.within(100, bot.openFurnace(block), 'opening the furnace');
@@ -100,7 +104,7 @@ function freePlaces(bot) {
 async function placeItem(run, player, { item: name }) {
   const { bot } = player;
   if (!bot.registry.blocksByName[name]) throw new Failure(`${name} is no block`);
-  if (!player.carried(name)) throw new Failure(`you carry no ${name}`);
+  if (!player.carried(name)) throw new Failure(`you carry no ${name}`, [lacks.item(name, 1, 0)]);
   let places = freePlaces(bot);
   if (places.length === 0) {
     // In a shaft or a tunnel: make room at the side.

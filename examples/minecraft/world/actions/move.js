@@ -1,7 +1,7 @@
 'use strict';
 // Walking, exploring, fleeing, and care for oneself.
 
-const { Failure, goals, SIGHT, HOSTILE } = require('../player');
+const { Failure, lacks, goals, SIGHT, HOSTILE } = require('../player');
 const { GoalDepth } = require('../paths');
 
 const { GoalNear, GoalNearXZ, GoalXZ } = goals;
@@ -18,7 +18,7 @@ function find(player, kind) {
 
 async function goTo(run, player, { thing }) {
   const place = find(player, thing);
-  if (place === undefined) throw new Failure(`no ${thing} within ${SIGHT} blocks`);
+  if (place === undefined) throw new Failure(`no ${thing} within ${SIGHT} blocks`, [lacks.seen(thing)]);
   await run.walk(new GoalNear(place.x, place.y, place.z, 2), 1200);
 }
 
@@ -105,7 +105,7 @@ async function eat(run, player) {
 
 async function equip(run, player, { item: name }) {
   const item = player.carried(name);
-  if (item === undefined) throw new Failure(`you carry no ${name}`);
+  if (item === undefined) throw new Failure(`you carry no ${name}`, [lacks.item(name, 1, 0)]);
   const [, part] = name.split('_');
   const where = { helmet: 'head', chestplate: 'torso', leggings: 'legs', boots: 'feet' }[part] ?? 'hand';
   await run.within(100, player.bot.equip(item, where), 'putting it on');

@@ -17,6 +17,9 @@ const HITS = {
   sword: { wooden: 4, golden: 4, stone: 5, iron: 6, diamond: 7 }, axe: { wooden: 7, golden: 7, stone: 9, iron: 9, diamond: 9 },
 };
 
+/** A thing that stands in the world, apart from the item of its name. */
+const standing = (name) => `placed_${name}`;
+
 class Knowledge {
   constructor(registry) {
     this.registry = registry;
@@ -89,4 +92,4 @@ class Knowledge {
   }
 }
 
-module.exports = { Knowledge, SMELTING, SMELT_TICKS, FUEL };
+module.exports = { Knowledge, SMELTING, SMELT_TICKS, FUEL, standing };

@@ -27,23 +27,29 @@ async function does(action, args) {
   assert.equal(failed, null, `${action} ${JSON.stringify(args)}`);
 }
 
-async function fails(action, args, reason) {
-  const { failed } = await world.step(action, args);
-  assert.match(failed, reason);
+async function fails(action, args, reason, missing = null) {
+  const step = await world.step(action, args);
+  assert.match(step.failed, reason);
+  if (missing !== null) assert.deepEqual(step.missing, missing);
 }
 
 test('from nothing to a stone pickaxe', async () => {
   await world.reset(7);
-  await fails('mine_block', { block: 'stone' }, /stone needs a wooden_pickaxe or better; you carry none/);
-  await fails('craft_item', { item: 'oak_planks' }, /1 oak_planks needs 1 oak_log; you have 0 oak_log/);
+  await fails('mine_block', { block: 'stone' }, /stone needs a wooden_pickaxe or better; you carry none/,
+    [{ item: { item: 'wooden_pickaxe', count: 1, have: 0 } }]);
+  await fails('craft_item', { item: 'oak_planks' }, /1 oak_planks needs 1 oak_log; you have 0 oak_log/,
+    [{ item: { item: 'oak_log', count: 1, have: 0 } }]);
   const first = await world.step('mine_block', { block: 'oak_log', count: 4 });
   assert.deepEqual([first.failed, first.reward, first.unlocked], [null, 1, ['collect_oak_log']]);
   await does('craft_item', { item: 'oak_planks', count: 16 });
   await does('craft_item', { item: 'stick', count: 4 });
-  await fails('craft_item', { item: 'wooden_pickaxe' }, /no crafting_table within 32 blocks; place one first/);
+  await fails('craft_item', { item: 'wooden_pickaxe' }, /no crafting_table within 32 blocks; place one first/,
+    [{ nearby: { kind: 'placed_crafting_table' } }]);
+  assert.equal(world.last.near.placed_crafting_table, false);
   await does('craft_item', { item: 'crafting_table' });
   const placed = await world.step('place_item', { item: 'crafting_table' });
   assert.deepEqual([placed.failed, placed.state.achievements.place_crafting_table], [null, 1]);
+  assert.equal(placed.state.near.placed_crafting_table, true);
   assert.equal(placed.state.seen.crafting_table.distance < 5, true);
   await does('craft_item', { item: 'wooden_pickaxe' });
   await does('mine_block', { block: 'stone', count: 3 });
