@@ -68,7 +68,7 @@ WORDS = """(() => {
       if (seen && !cut) words.push({text: shown, box: box(r), size: parseFloat(style.fontSize), asked: !!parent.closest('#query')});
     }
   }
-  const other = [...document.querySelectorAll('input, select, textarea, canvas, img')].map(e => box(e.getBoundingClientRect()));
+  const other = [...document.querySelectorAll('input, select, textarea, canvas:not(#click-canvas), img')].map(e => box(e.getBoundingClientRect()));
   return {words, other};
 })()"""
 
