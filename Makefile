@@ -19,6 +19,7 @@ test: prerequisites
 	@scripts/chromium.sh && $(SOJOURN) environments install miniwob || \
 		echo "note: what needs a browser is not tested" >&2
 	@scripts/validate-skills.sh --install || echo "note: exported skills are not validated by skills-ref in these tests" >&2
+	@scripts/load-sft.sh --install || echo "note: exported conversations are not read by datasets in these tests" >&2
 	scripts/test.sh
 
 # What needs no model, no browser and no network.

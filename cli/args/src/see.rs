@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 /// `sojourn see`.
 #[derive(Debug, Clone, ClapArgs)]
-#[command(group = ArgGroup::new("what").args(["read", "find", "compare", "similar", "describe", "ask"]))]
+#[command(group = ArgGroup::new("what").args(["read", "find", "compare", "similar", "describe", "ask", "labels", "match"]))]
 pub struct See {
     /// The picture: PNG, JPEG, WebP, GIF or BMP; `-` for standard input.
     #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
@@ -27,6 +27,14 @@ pub struct See {
     #[arg(long, value_name = "OTHER", value_hint = ValueHint::FilePath)]
     pub similar: Option<PathBuf>,
 
+    /// Print how well each of these labels fits the picture, the best first, by a dual encoder.
+    #[arg(long, value_name = "A,B,…", value_delimiter = ',', requires = "dual")]
+    pub labels: Option<Vec<String>>,
+
+    /// Print how probable it is that a sentence belongs to the picture, by a fusion encoder.
+    #[arg(long, value_name = "TEXT", requires = "matcher")]
+    pub r#match: Option<String>,
+
     /// Describe the picture in words, by a model that sees.
     #[arg(long, requires = "model", requires = "mmproj")]
     pub describe: bool,
@@ -46,6 +54,14 @@ pub struct See {
     /// The projector of pictures that was published with the model: a `.gguf` file; for `--describe` and `--ask`.
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub mmproj: Option<String>,
+
+    /// The folder of CLIP or `SigLIP`, as ONNX Runtime uses it; for `--labels`.
+    #[arg(long, value_name = "FOLDER", value_hint = ValueHint::DirPath)]
+    pub dual: Option<PathBuf>,
+
+    /// The folder of BLIP for image–text matching, as ONNX Runtime uses it; for `--match`.
+    #[arg(long, value_name = "FOLDER", value_hint = ValueHint::DirPath)]
+    pub matcher: Option<PathBuf>,
 
     /// Print one JSON document.
     #[arg(long)]

@@ -4,7 +4,9 @@ use crate::eyes::{describer, encoder_file, reader_files};
 use crate::output;
 use anyhow::Result;
 use serde_json::json;
-use sojourn_perception::{Encoder, MAX_FILE_BYTES, Picture, Reader, compare, find, similarity};
+use sojourn_perception::{
+    DualEncoder, Encoder, Labelled, MAX_FILE_BYTES, Matcher, Picture, Reader, compare, find, similarity,
+};
 use sojourn_tools::builtin::DescriberSettings;
 use sojourn_tools::media::described;
 use sojourn_tools::outside::offload::offload;
@@ -27,6 +29,12 @@ pub async fn see(args: &See) -> Result<ExitCode> {
     }
     if let Some(other) = &args.similar {
         return similarity_to(args, bytes, other).await;
+    }
+    if let (Some(labels), Some(dual)) = (&args.labels, &args.dual) {
+        return labelled(args, bytes, labels, dual).await;
+    }
+    if let (Some(text), Some(matcher)) = (&args.r#match, &args.matcher) {
+        return matching(args, bytes, text, matcher).await;
     }
     if args.describe || args.ask.is_some() {
         return in_words(args, bytes).await;
@@ -101,6 +109,43 @@ async fn similarity_to(args: &See, bytes: Vec<u8>, other: &Path) -> Result<ExitC
         output::json(&json!({"similarity": similar}))?;
     } else {
         output::line(format!("{similar:.3}"))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn labelled(args: &See, bytes: Vec<u8>, labels: &[String], dual: &Path) -> Result<ExitCode> {
+    let (labels, dual) = (labels.to_vec(), dual.to_owned());
+    let found = working(&args.file, move || {
+        let (dual, picture) = (DualEncoder::open(&dual)?, Picture::decode(&bytes)?);
+        let found = dual.classify(&dual.picture(&picture)?, &labels)?;
+        let plain = |it: &Labelled<'_>| (it.label.to_owned(), it.probability, it.similarity);
+        Ok(found.iter().map(plain).collect::<Vec<_>>())
+    });
+    let found = found.await?;
+    if args.json {
+        let labels = found.iter().map(|(label, probability, similarity)| {
+            json!({"label": label, "probability": probability, "similarity": similarity})
+        });
+        output::json(&json!({"label": found[0].0, "labels": labels.collect::<Vec<_>>()}))?;
+    } else {
+        for (label, probability, _) in found {
+            output::line(format!("{probability:.3}\t{label}"))?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn matching(args: &See, bytes: Vec<u8>, text: &str, matcher: &Path) -> Result<ExitCode> {
+    let (text, matcher) = (text.to_owned(), matcher.to_owned());
+    let probability = working(&args.file, move || {
+        let (matcher, picture) = (Matcher::open(&matcher)?, Picture::decode(&bytes)?);
+        Ok(matcher.matches(&picture, &text)?)
+    });
+    let probability = probability.await?;
+    if args.json {
+        output::json(&json!({"probability": probability}))?;
+    } else {
+        output::line(format!("{probability:.3}"))?;
     }
     Ok(ExitCode::SUCCESS)
 }

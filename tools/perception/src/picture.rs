@@ -76,6 +76,10 @@ impl Picture {
         if pixels == 0 {
             return Err(PictureError::Damaged { format: name, reason: "it has no pixels".to_owned() });
         }
+        if format == ImageFormat::Jpeg && !ends(bytes) {
+            let reason = "it ends before the picture does".to_owned();
+            return Err(PictureError::Damaged { format: name, reason });
+        }
         // Damaged metadata does not make a picture unreadable.
         let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
         let mut decoded = DynamicImage::from_decoder(decoder).map_err(damaged)?;
@@ -138,6 +142,29 @@ fn name(format: ImageFormat) -> Option<&'static str> {
     })
 }
 
+/// Whether a JPEG has its end mark. The decoder fills what is missing with grey, so one that was cut off would look whole.
+fn ends(jpeg: &[u8]) -> bool {
+    let mut at = 2;
+    while let Some(found) = jpeg.get(at..).and_then(|rest| rest.iter().position(|byte| *byte == 0xff)) {
+        at += found + 1;
+        match jpeg.get(at) {
+            Some(0xd9) => return true,
+            // The next byte may be the mark's.
+            Some(0xff) => {}
+            // Within the coded picture: a byte of 255, and marks to begin anew from.
+            Some(0x00 | 0x01 | 0xd0..=0xd8) => at += 1,
+            // A segment with its length. What is in it may look like marks: EXIF has small pictures.
+            Some(_) => {
+                let length =
+                    jpeg.get(at + 1..at + 3).map_or(0, |b| usize::from(u16::from_be_bytes([b[0], b[1]])));
+                at += 1 + length.max(2);
+            }
+            None => break,
+        }
+    }
+    jpeg.ends_with(&[0xff, 0xd9])
+}
+
 fn opaque(picture: DynamicImage) -> RgbImage {
     if !picture.color().has_alpha() {
         return picture.into_rgb8();
@@ -174,11 +201,24 @@ mod tests {
             let picture = Picture::decode(&bytes).unwrap();
             assert_eq!((picture.width(), picture.height()), (40, 30), "{format:?}");
             for kept in [3, 12, bytes.len() / 3, bytes.len() * 2 / 3] {
-                // A JPEG that ends early may be shown to where it ends; nothing may panic.
-                let cut = Picture::decode(&bytes[..kept]);
-                assert!(cut.is_err() || format == ImageFormat::Jpeg, "{format:?} {kept}");
+                assert!(Picture::decode(&bytes[..kept]).is_err(), "{format:?} {kept}");
             }
         }
+    }
+
+    #[test]
+    fn the_end_of_a_small_picture_within_a_jpeg_is_not_its_own() {
+        let whole = encoded(&gradient(), ImageFormat::Jpeg);
+        let mut with_small = whole[..2].to_vec();
+        with_small.extend(b"\xff\xe1\0\x08ab\xff\xd9\xff\xd9");
+        with_small.extend(&whole[2..]);
+        // A mark with fill bytes before it, and bytes after the end.
+        let end = with_small.len() - 2;
+        with_small.splice(end..end, [0xff, 0xff]);
+        with_small.extend(b"more");
+        assert!(Picture::decode(&with_small).is_ok());
+        let cut = Picture::decode(&with_small[..end - 20]).unwrap_err().to_string();
+        assert_eq!(cut, "the JPEG file cannot be decoded: it ends before the picture does");
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Hearing as tools: `NAME_transcribe` and `NAME_speech`.
 
+mod lengths;
 mod listen;
 mod math;
 mod mel;

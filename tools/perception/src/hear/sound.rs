@@ -1,3 +1,4 @@
+use super::lengths::Lengths;
 use super::resample::Resampler;
 use std::fs::File;
 use std::io::Cursor;
@@ -81,7 +82,12 @@ impl SoundReader {
     }
 
     fn new(source: Box<dyn MediaSource>) -> Result<Self, SoundError> {
-        let stream = MediaSourceStream::new(source, symphonia::core::io::MediaSourceStreamOptions::default());
+        let source = Lengths::new(source)
+            .map_err(|error| SoundError::Undecodable(format!("it cannot be read: {error}")))?;
+        let stream = MediaSourceStream::new(
+            Box::new(source),
+            symphonia::core::io::MediaSourceStreamOptions::default(),
+        );
         let format = symphonia::default::get_probe()
             .probe(&Hint::new(), stream, FormatOptions::default(), MetadataOptions::default())
             .map_err(|_| SoundError::UnknownFormat)?;

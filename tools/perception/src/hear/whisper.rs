@@ -320,3 +320,140 @@ fn feed_forward(weights: &mut Weights, name: &str, width: usize) -> Result<FeedF
         narrow: linear(weights, &format!("{name}/linear_1"), width, inner)?,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::weights::tests::file;
+    use super::*;
+    use serde::Deserialize;
+    use std::collections::BTreeMap;
+
+    const WIDTH: usize = 128;
+    const INNER: usize = 192;
+    const BANDS: usize = 80;
+    const LAYERS: usize = 2;
+    const VOCABULARY: usize = 61;
+    const POSITIONS: usize = 24;
+
+    /// What the reference implementation says; `scripts/encoder_fixtures.py` writes it.
+    #[derive(Deserialize)]
+    struct Reference {
+        seconds: usize,
+        /// Bands of some windows.
+        mel: BTreeMap<usize, Vec<f32>>,
+        tokens: Vec<usize>,
+        /// After each token.
+        scores: Vec<Vec<f32>>,
+    }
+
+    /// Numbers between -scale and scale that only the name and the place decide, as the script computes them.
+    fn formula(name: &str, count: usize, scale: f64) -> Vec<f32> {
+        let seed =
+            name.bytes().fold(2_166_136_261_u32, |seed, b| (seed ^ u32::from(b)).wrapping_mul(16_777_619));
+        let number = |at: usize| {
+            let mut x = (at as u32).wrapping_mul(0x9e37_79b9).wrapping_add(seed);
+            for (shift, factor) in [(16, 0x85eb_ca6b), (13, 0xc2b2_ae35)] {
+                x = (x ^ (x >> shift)).wrapping_mul(factor);
+            }
+            x ^= x >> 16;
+            ((f64::from(x >> 8) / 16_777_216.0 * 2.0 - 1.0) * scale) as f32
+        };
+        (0..count).map(number).collect()
+    }
+
+    type Arrays = Vec<(String, Vec<usize>, Vec<f32>)>;
+
+    fn put(arrays: &mut Arrays, name: String, shape: &[usize], scale: f64) {
+        let numbers = formula(&name, shape.iter().product(), scale);
+        arrays.push((name, shape.to_vec(), numbers));
+    }
+
+    /// A matrix and its bias, of which the part for `keys` is 0.
+    fn put_linear(arrays: &mut Arrays, name: &str, out: usize, columns: usize, keys: std::ops::Range<usize>) {
+        put(arrays, format!("{name}/weight"), &[out, columns], (3.0 / columns as f64).sqrt());
+        let mut bias = formula(&format!("{name}/bias"), out, 0.1);
+        bias[keys].fill(0.0);
+        arrays.push((format!("{name}/bias"), vec![out], bias));
+    }
+
+    fn put_norm(arrays: &mut Arrays, name: &str) {
+        let gamma =
+            formula(&format!("{name}/gamma"), WIDTH, 0.2).into_iter().map(|value| 1.0 + value).collect();
+        arrays.push((format!("{name}/gamma"), vec![WIDTH], gamma));
+        put(arrays, format!("{name}/beta"), &[WIDTH], 0.1);
+    }
+
+    /// The `model.bin` of a small Whisper.
+    fn model() -> Vec<u8> {
+        let mut arrays = Arrays::new();
+        for (number, columns) in [(1, BANDS), (2, WIDTH)] {
+            let scale = (columns as f64).sqrt().recip();
+            put(&mut arrays, format!("encoder/conv{number}/weight"), &[WIDTH, columns, 3], scale);
+            put(&mut arrays, format!("encoder/conv{number}/bias"), &[WIDTH], 0.1);
+        }
+        put(&mut arrays, "encoder/position_encodings/encodings".into(), &[HEARD, WIDTH], 0.5);
+        put(&mut arrays, "decoder/position_encodings/encodings".into(), &[POSITIONS, WIDTH], 0.5);
+        put(&mut arrays, "decoder/embeddings/weight".into(), &[VOCABULARY, WIDTH], 0.5);
+        for coder in ["encoder", "decoder"] {
+            put_norm(&mut arrays, &format!("{coder}/layer_norm"));
+            for name in (0..LAYERS).map(|layer| format!("{coder}/layer_{layer}")) {
+                put_norm(&mut arrays, &format!("{name}/self_attention/layer_norm"));
+                put_linear(
+                    &mut arrays,
+                    &format!("{name}/self_attention/linear_0"),
+                    3 * WIDTH,
+                    WIDTH,
+                    WIDTH..2 * WIDTH,
+                );
+                put_linear(&mut arrays, &format!("{name}/self_attention/linear_1"), WIDTH, WIDTH, 0..0);
+                if coder == "decoder" {
+                    put_norm(&mut arrays, &format!("{name}/attention/layer_norm"));
+                    put_linear(&mut arrays, &format!("{name}/attention/linear_0"), WIDTH, WIDTH, 0..0);
+                    put_linear(
+                        &mut arrays,
+                        &format!("{name}/attention/linear_1"),
+                        2 * WIDTH,
+                        WIDTH,
+                        0..WIDTH,
+                    );
+                    put_linear(&mut arrays, &format!("{name}/attention/linear_2"), WIDTH, WIDTH, 0..0);
+                }
+                put_norm(&mut arrays, &format!("{name}/ffn/layer_norm"));
+                put_linear(&mut arrays, &format!("{name}/ffn/linear_0"), INNER, WIDTH, 0..0);
+                put_linear(&mut arrays, &format!("{name}/ffn/linear_1"), WIDTH, INNER, 0..0);
+            }
+        }
+        file(&arrays)
+    }
+
+    fn difference(one: &[f32], other: &[f32]) -> f32 {
+        assert_eq!(one.len(), other.len());
+        one.iter().zip(other).map(|(one, other)| (one - other).abs()).fold(0.0, f32::max)
+    }
+
+    #[test]
+    fn spectrogram_encoder_and_decoder_agree_with_the_reference() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/whisper/reference.json");
+        let reference: Reference = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+        let noise = formula("sound", reference.seconds * 16_000, 0.05);
+        let sound: Vec<f32> = (0..noise.len())
+            .map(|at| {
+                let turn = std::f64::consts::TAU * at as f64 / 16_000.0;
+                (0.3 * (440.0 * turn).sin() * (2.0 * turn).sin() + f64::from(noise[at])) as f32
+            })
+            .collect();
+        let network = Network::read(&model()).unwrap();
+        let mel = network.spectrogram.of(&sound).unwrap();
+        assert_eq!(reference.mel.len(), 10);
+        for (window, expected) in &reference.mel {
+            let off = difference(&mel[window * BANDS..(window + 1) * BANDS], expected);
+            assert!(off <= 1e-3, "window {window}: {off}");
+        }
+        let mut writing = network.listen(&sound).unwrap();
+        assert_eq!(reference.scores.len(), 5);
+        for (token, expected) in reference.tokens.iter().zip(&reference.scores) {
+            let off = difference(&network.write(&mut writing, *token).unwrap(), expected);
+            assert!(off <= 1e-3, "token {token}: {off}");
+        }
+    }
+}

@@ -2,6 +2,7 @@
 
 use super::{CompareArguments, Sight, outcome, picture};
 use crate::kept::Kept;
+use crate::words::check_labels;
 use crate::{DualEncoder, Matcher, Picture, similarity};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -9,8 +10,6 @@ use serde_json::{Value, json};
 use sojourn_tools::{CallContext, Media, ToolOutcome};
 use std::sync::Arc;
 
-/// Limit on the labels of one call. Each is read by the network, some of them in a second.
-const MAX_LABELS: usize = 256;
 /// Labels that the text of an outcome lists.
 const LISTED: usize = 10;
 
@@ -86,9 +85,7 @@ impl Sight {
         args: &ClassifyArguments,
         context: &CallContext,
     ) -> Result<ToolOutcome, String> {
-        if args.labels.is_empty() || args.labels.len() > MAX_LABELS {
-            return Err(format!("give 1 to {MAX_LABELS} labels; there are {}", args.labels.len()));
-        }
+        check_labels(&args.labels).map_err(|error| error.to_string())?;
         let (media, seen) = self.seen(&args.media, context).await?;
         let labels = args.labels.clone();
         let found = self.work(&media, move |sight, wanted| {

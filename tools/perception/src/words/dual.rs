@@ -2,7 +2,7 @@
 
 use super::prepare::Preparation;
 use super::tokenizer::Tokenizer;
-use super::{Network, WordsError, check_text, failed, json, row, tokenizer};
+use super::{Network, WordsError, check_labels, check_text, failed, json, row, tokenizer};
 use crate::Picture;
 use crate::features::{similarity, unit};
 use serde::Deserialize;
@@ -10,8 +10,9 @@ use std::path::Path;
 
 /// What cosines are multiplied by before they become probabilities: the scale that CLIP's published models have learned.
 const SCALE: f32 = 100.0;
-/// Texts of a model that says nothing of their length, in tokens.
+/// Texts of a model that says nothing of their length, in tokens: CLIP's and `SigLIP`'s.
 const DEFAULT_LENGTH: usize = 77;
+const FILLED_LENGTH: usize = 64;
 
 /// The part of `config.json` that matters here.
 #[derive(Deserialize)]
@@ -61,9 +62,10 @@ impl DualEncoder {
     pub fn open(folder: &Path) -> Result<Self, WordsError> {
         let config: Config = json(&folder.join("config.json"))?;
         let tokenizer = tokenizer(folder)?;
-        let length = config.text_config.max_position_embeddings.unwrap_or(DEFAULT_LENGTH).clamp(2, 4096);
         // SigLIP was trained on texts of one length, and looks at the last token.
         let fills = config.model_type.starts_with("siglip");
+        let default = if fills { FILLED_LENGTH } else { DEFAULT_LENGTH };
+        let length = config.text_config.max_position_embeddings.unwrap_or(default).clamp(2, 4096);
         let pad = || config.text_config.pad_token_id.or_else(|| tokenizer.token("<pad>"));
         let fill = if fills { Some(pad().unwrap_or(1)) } else { None };
         Ok(Self {
@@ -91,7 +93,9 @@ impl DualEncoder {
     /// The text is empty or has more than 1000 characters, or the network fails.
     pub fn text(&self, text: &str) -> Result<Vec<f32>, WordsError> {
         check_text(text)?;
-        let mut tokens = self.tokenizer.tokens(text, self.length);
+        // SigLIP was trained on small letters, and the tokenizer that is published with SigLIP 2 does not make them.
+        let small = self.fill.map(|_| text.to_lowercase());
+        let mut tokens = self.tokenizer.tokens(small.as_deref().unwrap_or(text), self.length);
         let mut mask = vec![1; tokens.len()];
         if let Some(fill) = self.fill {
             tokens.resize(self.length, fill);
@@ -120,12 +124,13 @@ impl DualEncoder {
     /// The labels in the order in which they fit a picture with this vector, the best first.
     ///
     /// # Errors
-    /// As [`similarity`](Self::similarity).
+    /// As [`similarity`](Self::similarity); there is no label, or more than 256.
     pub fn classify<'a>(
         &self,
         picture: &[f32],
         labels: &'a [String],
     ) -> Result<Vec<Labelled<'a>>, WordsError> {
+        check_labels(labels)?;
         let mut found = Vec::with_capacity(labels.len());
         for label in labels {
             let similarity = self.similarity(picture, label)?;

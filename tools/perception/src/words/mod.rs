@@ -21,6 +21,9 @@ use tokenizer::Tokenizer;
 /// Limit on a text, in characters.
 pub const MAX_TEXT: usize = 1000;
 
+/// Limit on the labels of one picture. Each is read by the network, some of them in a second.
+const MAX_LABELS: usize = 256;
+
 /// Why a picture and words cannot be compared.
 #[derive(Debug, thiserror::Error)]
 pub enum WordsError {
@@ -115,5 +118,12 @@ fn check_text(text: &str) -> Result<(), WordsError> {
         0 => Err(WordsError::BadText("a text is empty".to_owned())),
         1..=MAX_TEXT => Ok(()),
         count => Err(WordsError::BadText(format!("a text has {count} characters; the limit is {MAX_TEXT}"))),
+    }
+}
+
+pub(crate) fn check_labels(labels: &[String]) -> Result<(), WordsError> {
+    match labels.len() {
+        1..=MAX_LABELS => Ok(()),
+        count => Err(WordsError::BadText(format!("give 1 to {MAX_LABELS} labels; there are {count}"))),
     }
 }

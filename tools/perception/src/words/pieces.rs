@@ -4,7 +4,7 @@ use super::tokenizer::numbered;
 use serde_json::Value;
 use std::collections::{BTreeMap, HashMap};
 
-/// Longest word that is looked up in pieces, in characters; a longer one is unknown. It bounds the time of a text without spaces.
+/// Longest word of unigrams and of word pieces, in characters; a longer one is unknown. It bounds the time of a text without spaces.
 const MAX_WORD: usize = 200;
 
 /// Numbers of tokens by their texts.
@@ -28,7 +28,12 @@ pub(super) struct Pieces {
 #[derive(Debug)]
 enum Kind {
     /// Byte-pair encoding (Sennrich et al. 2016): pairs of neighbours are merged, those of the lowest rank first.
-    Pairs { ranks: HashMap<(String, String), usize>, end: String },
+    Pairs {
+        ranks: HashMap<(String, String), usize>,
+        end: String,
+        /// Tokens of the 256 bytes, for characters that are no piece.
+        bytes: Option<Vec<i32>>,
+    },
     /// The longest piece first, and pieces after the first with a prefix (Schuster & Nakajima 2012).
     Longest { prefix: String },
     /// The most probable pieces (Kudo 2018), by the logarithms of their probabilities.
@@ -38,13 +43,19 @@ enum Kind {
 impl Pieces {
     pub(super) fn read(model: &Value) -> Result<Self, String> {
         let text = |name: &str| model[name].as_str().unwrap_or_default().to_owned();
-        let kind = match model["type"].as_str().unwrap_or_default() {
-            "BPE" => Kind::Pairs { ranks: ranks(&model["merges"])?, end: text("end_of_word_suffix") },
-            "WordPiece" => Kind::Longest { prefix: text("continuing_subword_prefix") },
-            "Unigram" => return Self::unigrams(model),
+        if model["type"] == "Unigram" {
+            return Self::unigrams(model);
+        }
+        let vocabulary = || Ok::<_, String>(Vocabulary(numbered(&model["vocab"])?));
+        let (kind, vocabulary) = match model["type"].as_str().unwrap_or_default() {
+            "BPE" => {
+                let (vocabulary, ranks) = (vocabulary()?, ranks(&model["merges"])?);
+                let bytes = if model["byte_fallback"] == true { Some(bytes(&vocabulary)?) } else { None };
+                (Kind::Pairs { ranks, end: text("end_of_word_suffix"), bytes }, vocabulary)
+            }
+            "WordPiece" => (Kind::Longest { prefix: text("continuing_subword_prefix") }, vocabulary()?),
             other => return Err(format!("its tokenizer is a `{other}`, which is not supported")),
         };
-        let vocabulary = Vocabulary(numbered(&model["vocab"])?);
         let unknown = vocabulary.get(&text("unk_token"));
         Ok(Self { vocabulary, unknown, kind })
     }
@@ -74,14 +85,21 @@ impl Pieces {
 
     /// The tokens of a word.
     pub(super) fn of(&self, word: &str) -> Vec<i32> {
-        if word.chars().count() > MAX_WORD {
-            return self.unknown.into_iter().collect();
-        }
         match &self.kind {
-            Kind::Pairs { ranks, end } => merged(word, ranks, end)
-                .iter()
-                .filter_map(|piece| self.vocabulary.get(piece).or(self.unknown))
-                .collect(),
+            Kind::Pairs { ranks, end, bytes } => {
+                let mut tokens = Vec::new();
+                for piece in merged(word, ranks, end) {
+                    match (self.vocabulary.get(&piece), bytes) {
+                        (Some(token), _) => tokens.push(token),
+                        (None, Some(known)) => {
+                            tokens.extend(piece.bytes().map(|byte| known[usize::from(byte)]))
+                        }
+                        (None, None) => tokens.extend(self.unknown),
+                    }
+                }
+                tokens
+            }
+            _ if word.chars().count() > MAX_WORD => self.unknown.into_iter().collect(),
             Kind::Longest { prefix } => match self.longest(word, prefix) {
                 Some(tokens) => tokens,
                 None => self.unknown.into_iter().collect(),
@@ -137,17 +155,35 @@ fn ranks(merges: &Value) -> Result<HashMap<(String, String), usize>, String> {
     Ok(ranks)
 }
 
+/// The tokens of all bytes: `<0x00>` to `<0xFF>`.
+fn bytes(vocabulary: &Vocabulary) -> Result<Vec<i32>, String> {
+    let token = |byte: u8| {
+        let name = format!("<0x{byte:02X}>");
+        vocabulary.get(&name).ok_or_else(|| format!("its tokenizer has no token `{name}`"))
+    };
+    (0..=255).map(token).collect()
+}
+
 fn merged(word: &str, ranks: &HashMap<(String, String), usize>, end: &str) -> Vec<String> {
     let mut pieces: Vec<String> = word.chars().map(String::from).collect();
     if let Some(last) = pieces.last_mut() {
         last.push_str(end);
     }
+    let rank = |pieces: &[String], at: usize| {
+        let next = pieces.get(at + 1)?;
+        ranks.get(&(pieces[at].clone(), next.clone())).copied()
+    };
+    // The rank of each piece with the next one. A merge changes two of them, so a text without spaces takes no longer than one with.
+    let mut known: Vec<Option<usize>> = (0..pieces.len()).map(|at| rank(&pieces, at)).collect();
     loop {
-        let rank = |at: usize| ranks.get(&(pieces[at].clone(), pieces[at + 1].clone()));
-        let best = (1..pieces.len()).filter_map(|next| Some((*rank(next - 1)?, next))).min();
-        let Some((_, next)) = best else { return pieces };
-        let joined = pieces.remove(next);
-        pieces[next - 1].push_str(&joined);
+        let best = known.iter().enumerate().filter_map(|(at, rank)| Some(((*rank)?, at))).min();
+        let Some((_, at)) = best else { return pieces };
+        let joined = pieces.remove(at + 1);
+        known.remove(at + 1);
+        pieces[at].push_str(&joined);
+        for changed in at.saturating_sub(1)..=at {
+            known[changed] = rank(&pieces, changed);
+        }
     }
 }
 
@@ -202,5 +238,16 @@ mod tests {
         let pieces = Pieces::read(&probable).unwrap();
         assert_eq!((pieces.of("aba"), pieces.of("xyb")), (vec![3, 1], vec![0, 2]));
         assert_eq!(pieces.of(&"a".repeat(201)), [0], "a word without end is unknown");
+    }
+
+    #[test]
+    fn what_is_in_no_piece_is_its_bytes_where_the_model_has_them() {
+        let mut vocab: serde_json::Map<String, Value> =
+            (0..256).map(|byte| (format!("<0x{byte:02X}>"), json!(byte))).collect();
+        vocab.insert("a".to_owned(), json!(256));
+        let model = |vocab: &serde_json::Map<String, Value>| json!({"type": "BPE", "byte_fallback": true, "unk_token": "a", "vocab": vocab, "merges": []});
+        assert_eq!(Pieces::read(&model(&vocab)).unwrap().of("aé"), [256, 0xc3, 0xa9]);
+        vocab.remove("<0x7F>");
+        assert!(Pieces::read(&model(&vocab)).unwrap_err().contains("no token `<0x7F>`"));
     }
 }

@@ -1,5 +1,5 @@
-//! Texts as tokens, by the `tokenizer.json` that is published with a model: byte-pair encoding as CLIP has it, word pieces as BERT has
-//! them, and unigrams as `SentencePiece` has them.
+//! Texts as tokens, by the `tokenizer.json` that is published with a model: byte-pair encoding as CLIP and Gemma have it, word pieces
+//! as BERT has them, and unigrams as `SentencePiece` has them.
 
 use super::pieces::{Pieces, Vocabulary};
 use regex::Regex;
@@ -36,6 +36,8 @@ enum Normalizer {
 enum Splitter {
     /// The parts that match.
     Matches(Regex),
+    /// The parts that end with a match, and what is left.
+    Until(Regex),
     /// Each byte as a printable character.
     Bytes,
     /// Words and punctuation.
@@ -136,6 +138,9 @@ fn normalizer(part: &Value, all: &mut Vec<Normalizer>) -> Result<(), String> {
 fn splitter(part: &Value, all: &mut Vec<Splitter>) -> Result<(), String> {
     match part["type"].as_str().unwrap_or_default() {
         "Split" if part["invert"] == true => all.push(Splitter::Matches(pattern(&part["pattern"])?)),
+        "Split" if part["behavior"] == "MergedWithPrevious" => {
+            all.push(Splitter::Until(pattern(&part["pattern"])?))
+        }
         "ByteLevel" => all.push(Splitter::Bytes),
         "BertPreTokenizer" => all.push(Splitter::Bert),
         "Metaspace" => {
@@ -229,6 +234,12 @@ impl Splitter {
             Self::Matches(pattern) => {
                 pattern.find_iter(word).map(|found| found.as_str().to_owned()).collect()
             }
+            Self::Until(pattern) => {
+                let mut from = 0;
+                let ends = pattern.find_iter(word).map(|found| found.end()).chain([word.len()]);
+                let parts = ends.map(|end| &word[std::mem::replace(&mut from, end)..end]);
+                parts.filter(|part| !part.is_empty()).map(str::to_owned).collect()
+            }
             Self::Bytes => vec![word.bytes().map(printable).collect()],
             Self::Bert => {
                 let mut words = vec![String::new()];
@@ -296,6 +307,23 @@ mod tests {
         }
         assert!(Tokenizer::read(r#"{"model": {"type": "Words"}}"#).unwrap_err().contains("`Words`"));
         assert!(Tokenizer::read("not JSON").is_err());
+    }
+
+    #[test]
+    fn a_text_without_words_has_the_tokens_of_the_reference() {
+        #[derive(Deserialize)]
+        struct Reference {
+            texts: Vec<String>,
+            tokens: Vec<Vec<i32>>,
+        }
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/siglip2");
+        let read = |name: &str| std::fs::read_to_string(folder.join(name)).unwrap();
+        let tokenizer = Tokenizer::read(&read("tokenizer.json")).unwrap();
+        let reference: Reference = serde_json::from_str(&read("reference.json")).unwrap();
+        assert_eq!(reference.texts.len(), 7);
+        for (text, expected) in reference.texts.iter().zip(reference.tokens) {
+            assert_eq!(tokenizer.tokens(text, 1000), expected, "`{text}`");
+        }
     }
 
     #[test]

@@ -4,7 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use serde::Deserialize;
-use sojourn_perception::{DualEncoder, Matcher, Picture};
+use sojourn_perception::{DualEncoder, Encoder, Matcher, Picture};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
@@ -15,6 +15,7 @@ const SCALED: f32 = 2e-2;
 
 #[derive(Deserialize)]
 struct Reference {
+    #[serde(default)]
     texts: Vec<String>,
     #[serde(default)]
     text_features: Vec<Vec<f32>>,
@@ -60,6 +61,36 @@ fn dual_encoders_agree_with_the_reference() {
             let off = difference(&encoder.picture(&picture(model, name)).unwrap(), expected);
             assert!(off <= limit(name), "{model}, {name}: {off}");
         }
+    }
+}
+
+#[test]
+fn an_encoder_of_pictures_agrees_with_the_reference() {
+    let (encoder, reference) =
+        (Encoder::open(&folder("dinov2").join("model.onnx")).unwrap(), reference("dinov2"));
+    assert_eq!(reference.pictures.len(), 2);
+    for (name, expected) in &reference.pictures {
+        let off = difference(&encoder.features(&picture("dinov2", name)).unwrap(), expected);
+        assert!(off <= limit(name), "{name}: {off}");
+    }
+}
+
+#[test]
+fn texts_are_read_in_small_letters_where_the_model_was_trained_so() {
+    let here = tempfile::tempdir().unwrap();
+    for file in ["config.json", "preprocessor_config.json", "text_model.onnx", "vision_model.onnx"] {
+        std::fs::copy(folder("siglip").join(file), here.path().join(file)).unwrap();
+    }
+    // As it is published with SigLIP 2.
+    let tokenizer = std::fs::read(folder("siglip").join("tokenizer.json")).unwrap();
+    let mut tokenizer: serde_json::Value = serde_json::from_slice(&tokenizer).unwrap();
+    let normalizers = tokenizer["normalizer"]["normalizers"].as_array_mut().unwrap();
+    normalizers.retain(|normalizer| normalizer["type"] != "Lowercase");
+    std::fs::write(here.path().join("tokenizer.json"), tokenizer.to_string()).unwrap();
+    let (encoder, reference) = (DualEncoder::open(here.path()).unwrap(), reference("siglip"));
+    for (text, expected) in reference.texts.iter().zip(&reference.text_features) {
+        let off = difference(&encoder.text(text).unwrap(), expected);
+        assert!(off <= CLOSE, "`{text}`: {off}");
     }
 }
 
