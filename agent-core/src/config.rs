@@ -12,7 +12,7 @@ use sojourn_tools::PolicyFile;
 use std::collections::BTreeSet;
 
 /// The version of the rules by which this program's core decides.
-pub const CORE_RULES: u32 = 7;
+pub const CORE_RULES: u32 = 8;
 
 /// The settings of one run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -51,7 +51,8 @@ pub struct RunConfig {
     /// give are tried. From 5 on, a run with a list of `episodes` that neither deliberates nor learns leaves an episode in which no
     /// skill is left to run, and never asks the controller, and a skill whose program another environment has too gets an address
     /// of its own. From 6 on, programs may compare with `null` where the state has one. From 7 on, play tells apart what a text of the
-    /// state names, and has more episodes after it found ways to a goal and no program.
+    /// state names, and has more episodes after it found ways to a goal and no program. From 8 on, it learns
+    /// to choose among the calls that a world says are possible.
     #[schemars(skip)]
     #[serde(default, skip_serializing_if = "is_zero")]
     pub rules: u32,
