@@ -21,6 +21,8 @@ import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 GAMES = ["cookingworld", "coin", "mapreader", "twc"]
+# Instructions that a program may take in one call there: it reads many lines of text on each of a hundred steps.
+FUEL = 20_000_000_000
 # Stands for the layouts that the seeds of a program draw from: those for training, or those for testing.
 FOLD = object()
 WORLDS = {
@@ -62,14 +64,16 @@ def learn(options, world, seed):
             sets += ["run.actor.rounds=0", "run.deliberate=false", "run.memory=false"]
         for part in options.without:
             sets += WITHOUT[part]
+        fuel = ["--set", f"run.actor.limits.fuel={FUEL}"] if isinstance(world, list) and FOLD in world else []
         arguments = sum((["--set", one] for one in sets), [])
         begun = time.monotonic()
-        ran = subprocess.run([*sojourn, "run", agent, "--time", f"{round(options.minutes * 60)}s", "--unsupervised", *arguments],
+        ran = subprocess.run([*sojourn, "run", agent, "--time", f"{round(options.minutes * 60)}s", "--unsupervised", *arguments, *fuel],
                              capture_output=True, text=True)
         seconds = time.monotonic() - begun
         if ran.returncode != 0:
             return {"seed": seed, "error": ran.stderr[-600:], "seconds": round(seconds, 1)}
-        measured = subprocess.run([*sojourn, "bench", other, "--no-deliberation", "--episodes", str(options.episodes), "--json"],
+        measured = subprocess.run([*sojourn, "bench", other, "--no-deliberation", "--episodes", str(options.episodes), "--json",
+                                   *fuel],
                                   capture_output=True, text=True)
         if measured.returncode != 0 and "no skill was learned" in measured.stderr:
             return {"seed": seed, "seconds": round(seconds, 1), "success": 0.0}

@@ -179,7 +179,9 @@ impl Programmer<'_> {
         }
         OFFERED.lines().for_each(|line| source.push_str(&indented(line)));
         source.push_str(&indented("see(observe(), available());"));
-        source.push_str(&indented(&format!("for (let i = 0; i < {}; i++) {{", self.rounds)));
+        // It returns before the episode ends by itself: a program that is stopped has failed.
+        let last = self.environment.episode_steps.map_or(self.rounds, |steps| steps.saturating_sub(1));
+        source.push_str(&indented(&format!("for (let i = 0; i < {}; i++) {{", self.rounds.min(last))));
         source.push_str(&stop);
         source.push_str(&indented("  const call = choose();"));
         source.push_str(&indented("  if (call === undefined) return false;"));

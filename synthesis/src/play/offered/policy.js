@@ -23,15 +23,22 @@ const isAbout = (call, other) => call !== other && call.args.length > 0 && other
 const follow = (call, other, sign) => {
   if (isAbout(call, other)) call.after = weight(`${call.verb}<${other.verb}${sign}`);
 };
+// Of which verbs lines of which fields say something that has a weight. Most pairs of a call and a line have none.
+const kinds = new Set(Object.keys(weights).filter(name => name.includes("|")).map(name => name.slice(1, name.indexOf("|"))));
 const pair = (call, line) => {
   const found = [], own = line.words, args = call.args;
-  if (!args.some(word => own.includes(word))) return found;
-  const rest = args.filter(word => !own.includes(word));
-  if (rest.length > LONG) return found;
+  let matters = call.fields.get(line.field);
+  if (matters === undefined) {
+    matters = kinds.has(`${line.field}:${call.verb}`) || kinds.has(`${line.field}:*`);
+    call.fields.set(line.field, matters);
+  }
+  if (!matters) return found;
+  const rest = args.filter(word => !line.set.has(word));
+  if (rest.length === args.length || rest.length > LONG) return found;
   const left = own.filter(word => word !== call.verb && !args.includes(word));
   const tail = left.length > LONG ? own[0] + "..." : left.join(" ");
   const names = [`${line.field}:${call.verb}|${rest.join(" ")}|${tail}`];
-  if (rest.length === 0) names.push(`${line.field}:*|${own.includes(call.verb) ? 1 : 0}|${tail}`);
+  if (rest.length === 0) names.push(`${line.field}:*|${line.set.has(call.verb) ? 1 : 0}|${tail}`);
   for (const name of names) if (weight("n" + name) || weight("t" + name)) found.push(name);
   return found;
 };
@@ -55,7 +62,7 @@ const callOf = offer => {
     });
     let worth = 0;
     for (const name of own) worth += weight(name);
-    call = { offer, verb, args, worth, hits: [], made: 0, sign: "", after: 0, known: ofVerb(verb) };
+    call = { offer, verb, args, worth, fields: new Map(), hits: [], made: 0, sign: "", after: 0, known: ofVerb(verb) };
     for (const [other, sign] of made) follow(call, other, sign);
     lines.forEach((_, number) => hit(call, number));
     calls.set(text, call);
@@ -83,7 +90,7 @@ const see = (state, offers) => {
       const name = `${field}\n${line.join(" ")}`;
       let number = lineNumbers.get(name);
       if (number === undefined && lines.length < MOST_LINES) {
-        number = lines.push({ field, words: line }) - 1;
+        number = lines.push({ field, words: line, set: new Set(line) }) - 1;
         lineNumbers.set(name, number);
         for (const call of order) hit(call, number);
       }
