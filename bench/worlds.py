@@ -2,11 +2,12 @@
 """Worlds that nobody described: what an agent with an empty home learns of each, and what that is worth afterwards.
 
     python3 bench/worlds.py [--minutes 5] [--seeds 3] [--model] [--only NAME] [--without play] [--json]
-                            [--program target/debug/sojourn]
+                            [--python python3] [--program target/debug/sojourn]
 
 For each world and learning seed the script makes an empty home, lets an agent live in the world for at most `--minutes`, and then
 measures the skills that it has learned in 20 episodes that learning never sees, without a model. Needs `sojourn environments install
-gym minigrid`.
+gym minigrid`, and for the games of TextWorldExpress a `--python` with `textworld-express` and Java. Those are learned in the games' own
+layouts for training, and measured in those for testing; their score, from 0 to 1, is the return.
 """
 
 import argparse
@@ -19,6 +20,11 @@ import tempfile
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
+GAMES = ["cookingworld", "coin", "mapreader", "twc"]
+# Instructions that a program may take in one call there: it reads many lines of text on each of a hundred steps.
+FUEL = 20_000_000_000
+# Stands for the layouts that the seeds of a program draw from: those for training, or those for testing.
+FOLD = object()
 WORLDS = {
     "FrozenLake 4x4": "gym:FrozenLake-v1?is_slippery=false",
     "FrozenLake 8x8": "gym:FrozenLake8x8-v1?is_slippery=false",
@@ -30,40 +36,44 @@ WORLDS = {
     "BabyAI GoToObj": "gym:BabyAI-GoToObj-v0",
     "BabyAI GoToLocal": "gym:BabyAI-GoToLocal-v0",
     "BabyAI PickupLoc": "gym:BabyAI-PickupLoc-v0",
-    "room with key and door": ROOT / "examples/worlds/keys.py",
-    "text adventure": ROOT / "examples/worlds/cellar.py",
+    "room with key and door": [ROOT / "examples/worlds/keys.py"],
+    "text adventure": [ROOT / "examples/worlds/cellar.py"],
+    **{f"TextWorldExpress {game}": [ROOT / "examples/worlds/textworld.py", game, FOLD] for game in GAMES},
 }
 # What is taken away, and the settings that do it.
 WITHOUT = {"play": ["run.explore.episodes=0"]}
 
 
-def agent_of(world, directory):
+def agent_of(options, world, directory, fold):
     """The argument that names the world: itself, or an agent file for a program."""
     if isinstance(world, str):
         return world
-    agent = pathlib.Path(directory) / "agent.toml"
-    agent.write_text(f'[environment]\nkind = "process"\ncommand = ["python3", {json.dumps(str(world))}]\n')
+    agent = pathlib.Path(directory) / f"{fold}.toml"
+    command = [options.python, *(fold if part is FOLD else str(part) for part in world)]
+    agent.write_text(f'[environment]\nkind = "process"\ncommand = {json.dumps(command)}\n')
     return str(agent)
 
 
 def learn(options, world, seed):
     """Learns from nothing with a seed; returns what came of it."""
     with tempfile.TemporaryDirectory() as directory:
-        agent = agent_of(world, directory)
+        agent, other = (agent_of(options, world, directory, fold) for fold in ("train", "test"))
         sojourn = [options.program, "--home", f"{directory}/home"]
         sets = [f"run.seed={seed}"]
         if not options.model:
             sets += ["run.actor.rounds=0", "run.deliberate=false", "run.memory=false"]
         for part in options.without:
             sets += WITHOUT[part]
+        fuel = ["--set", f"run.actor.limits.fuel={FUEL}"] if isinstance(world, list) and FOLD in world else []
         arguments = sum((["--set", one] for one in sets), [])
         begun = time.monotonic()
-        ran = subprocess.run([*sojourn, "run", agent, "--time", f"{round(options.minutes * 60)}s", "--unsupervised", *arguments],
+        ran = subprocess.run([*sojourn, "run", agent, "--time", f"{round(options.minutes * 60)}s", "--unsupervised", *arguments, *fuel],
                              capture_output=True, text=True)
         seconds = time.monotonic() - begun
         if ran.returncode != 0:
             return {"seed": seed, "error": ran.stderr[-600:], "seconds": round(seconds, 1)}
-        measured = subprocess.run([*sojourn, "bench", agent, "--no-deliberation", "--episodes", str(options.episodes), "--json"],
+        measured = subprocess.run([*sojourn, "bench", other, "--no-deliberation", "--episodes", str(options.episodes), "--json",
+                                   *fuel],
                                   capture_output=True, text=True)
         if measured.returncode != 0 and "no skill was learned" in measured.stderr:
             return {"seed": seed, "seconds": round(seconds, 1), "success": 0.0}
@@ -88,6 +98,7 @@ def main():
     parser.add_argument("--only", action="append", default=[], help="a world of the list; repeatable")
     parser.add_argument("--without", action="append", default=[], choices=WITHOUT, help="what is taken away; repeatable")
     parser.add_argument("--json", action="store_true")
+    parser.add_argument("--python", default="python3", help="the interpreter of worlds that are programs")
     parser.add_argument("--program", default=str(ROOT / "target/debug/sojourn"))
     options = parser.parse_args()
     unknown = [name for name in options.only if name not in WORLDS]

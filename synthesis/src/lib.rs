@@ -79,7 +79,7 @@
 //!
 //!     async fn call(&mut self, call: &ToolCall, _max_steps: u32) -> Result<CallResult, Self::Error> {
 //!         self.open(call.args["door"].as_str().unwrap_or_default());
-//!         Ok(CallResult { state: self.0.lock().unwrap().clone(), reward: 0.0, succeeded: true, ended: false, steps: 1 })
+//!         Ok(CallResult { state: self.0.lock().unwrap().clone(), reward: 0.0, succeeded: true, ended: false, lost: false, steps: 1 })
 //!     }
 //!
 //!     async fn run(&mut self, seed: u64, program: &Program, _granted: &[String], _max_steps: u32)
@@ -174,7 +174,7 @@ pub use discovery::{Change, Effect, FieldKind, StateField, Survey, identifier};
 pub use exploration::Explorer;
 pub use frontier::{Beliefs, DiscoveryPlan, Documentation, FrontierExplorer, Rule, Use};
 pub use plan::{DemonstratedCall, Demonstration, ExplorationPlan, Findings, PLAY_RULES, QUIET_EPISODES};
-pub use play::StateExplorer;
+pub use play::{StateExplorer, calls_to_try};
 pub use recipe::{Batches, PlannedItem, RecipePlan, Surroundings};
 pub use ui::{ElementId, Field, FieldValue, Group, LeftOut, UiElement, UiState, UiStateError};
 pub use world::{CallResult, ExplorationError, PracticeWorld, RunResult};

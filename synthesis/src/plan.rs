@@ -26,7 +26,8 @@ pub struct ExplorationPlan {
     pub quiet: Option<usize>,
     /// The version of the rules by which play looks for programs, for logs that were recorded by earlier ones. From 1 on, it sees which
     /// entry of an object a text of the state names, as a mission names what to go to; a policy that is stuck does something at
-    /// random; and a program is run in more worlds before it is taken for good.
+    /// random; and a program is run in more worlds before it is taken for good. From 2 on, it learns to choose among the calls that a
+    /// world says are possible, where programs can read them.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub play_rules: u32,
 }
@@ -37,7 +38,7 @@ fn is_zero(number: &u32) -> bool {
 }
 
 /// What new plans have for [`ExplorationPlan::play_rules`].
-pub const PLAY_RULES: u32 = 1;
+pub const PLAY_RULES: u32 = 2;
 
 /// The bound that new plans have for [`ExplorationPlan::quiet`].
 pub const QUIET_EPISODES: usize = 32;

@@ -47,6 +47,8 @@ pub struct CallResult {
     pub succeeded: bool,
     /// Whether the episode ended.
     pub ended: bool,
+    /// Whether it ended because the agent died or lost.
+    pub lost: bool,
     /// The environment steps that it took.
     pub steps: u32,
 }

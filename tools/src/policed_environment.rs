@@ -1,3 +1,4 @@
+use crate::remote_environment::AVAILABLE_TOOL;
 use crate::{
     Action, Environment, EnvironmentError, EnvironmentSpec, EpisodePrefix, FailureKind, Frame, Observation,
     Progress, Snapshot, StepOutcome, ToolCall, ToolOutcome, ToolSpec,
@@ -56,6 +57,8 @@ impl PolicedEnvironment {
             return None;
         }
         match self.spec().tools.iter().find(|tool| tool.name == name) {
+            // It only says which calls are possible. An action of this name would write.
+            Some(spec) if name == AVAILABLE_TOOL && !spec.effects.write => None,
             Some(spec) => self.rules.refusal(spec, self.own_name(name), args),
             None => self.rules.refusal(&ToolSpec::new(name, ""), None, args),
         }

@@ -65,7 +65,7 @@ impl PracticeWorld for Desk {
 
     async fn call(&mut self, call: &ToolCall, _max_steps: u32) -> Result<CallResult, Self::Error> {
         let succeeded = call.name == "push" && self.push(&call.args);
-        Ok(CallResult { state: self.state(), reward: 0.0, succeeded, ended: false, steps: 1 })
+        Ok(CallResult { state: self.state(), reward: 0.0, succeeded, ended: false, lost: false, steps: 1 })
     }
 
     async fn run(

@@ -103,7 +103,14 @@ impl PracticeWorld for Camp {
 
     async fn call(&mut self, call: &ToolCall, _max_steps: u32) -> Result<CallResult, Infallible> {
         let succeeded = self.act(call);
-        Ok(CallResult { state: self.state(), reward: 0.0, succeeded, ended: self.clock >= 200, steps: 1 })
+        Ok(CallResult {
+            state: self.state(),
+            reward: 0.0,
+            succeeded,
+            ended: self.clock >= 200,
+            lost: false,
+            steps: 1,
+        })
     }
 
     async fn run(&mut self, seed: u64, _: &Program, _: &[String], _: u32) -> Result<RunResult, Infallible> {

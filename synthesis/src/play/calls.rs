@@ -1,5 +1,6 @@
 //! The calls that may be tried in a state.
 
+use super::features::Paths;
 use crate::exploration::Random;
 use serde_json::{Map, Value};
 use sojourn_tools::{EnvironmentSpec, Parameter, ParameterKind, ToolCall, ToolSpec};
@@ -19,6 +20,19 @@ const VERBS: &str = "go take get drop open close use look examine read eat drink
 /// Words of a text that name nothing.
 const FILLERS: &str =
     "the and you are there here can see with this that from into not your its has have for was were nothing";
+
+/// The calls that play would try in a state: those that the world offers, else calls of the tools that act, with values that their
+/// parameters allow and texts that the state shows. `seed` decides which of many.
+pub fn calls_to_try(
+    environment: &EnvironmentSpec,
+    offered: &[ToolCall],
+    state: &Value,
+    seed: u64,
+) -> Vec<ToolCall> {
+    let mut paths = Paths::default();
+    let features = paths.read(state);
+    candidates(environment, offered, &paths.texts(&features), &mut Random::new(seed))
+}
 
 /// The calls to try in a state: those that the world offers, else calls of the tools that act. `shown` are the texts in the state.
 pub(crate) fn candidates(

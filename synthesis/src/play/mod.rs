@@ -10,6 +10,7 @@ mod experience;
 mod features;
 mod linear;
 mod mentions;
+mod offered;
 mod program;
 #[cfg(test)]
 mod tests;
@@ -20,6 +21,7 @@ use crate::exploration::Random;
 use crate::plan::{DemonstratedCall, Demonstration, ExplorationPlan, Findings};
 use crate::ui::UiState;
 use crate::world::{ExplorationError, PracticeWorld};
+pub use calls::calls_to_try;
 pub(crate) use calls::candidates;
 use experience::{Experience, Outcome};
 pub(crate) use features::{Features, Path, Paths, Scalar};
@@ -179,6 +181,10 @@ struct Game<'a, W> {
 
 impl<W: PracticeWorld> Game<'_, W> {
     async fn play(mut self) -> Result<Findings, ExplorationError<W::Error>> {
+        // What is offered tells states apart better than fields do; where that leads nowhere, little is lost.
+        if self.is_offered() && self.learn_offers().await? {
+            return Ok(self.found());
+        }
         let reserve = self.left / FOR_PROGRAMS;
         let (mut tries, mut fluent, mut solved) = (0, 0, 0);
         let (mut quiet, mut known) = (0, 0);

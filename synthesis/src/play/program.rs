@@ -16,6 +16,9 @@ const ENTRIES: usize = 1500;
 /// Calls in a tree, at most.
 const LEAVES: usize = 160;
 
+/// The policy of programs that choose among offered calls.
+const OFFERED: &str = include_str!("offered/policy.js");
+
 /// Visits of one state in one run, after which a policy does something else there.
 const PATIENCE: u32 = 3;
 
@@ -137,6 +140,54 @@ impl Programmer<'_> {
     /// A loop that makes the call with the highest score.
     pub(super) fn linear(&self, experience: &Experience, linear: &Linear) -> String {
         self.policy("", &linear.javascript(&experience.paths, &|call| self.call(experience.call(call))))
+    }
+
+    /// A loop that chooses among the calls that the world says are possible, by weights of their traits. `only`: a call is the text that
+    /// the only action takes. `place`: the field that says where the agent is. `until_goal`: it ends at the goal, and not with the
+    /// episode.
+    pub(super) fn offered(
+        &self,
+        weights: &[(String, f64)],
+        only: bool,
+        place: Option<&str>,
+        until_goal: bool,
+    ) -> String {
+        let weights: Vec<String> =
+            weights.iter().map(|(name, weight)| format!("{}: {weight}", quote(name))).collect();
+        let acting = self.environment.tools.iter().filter(|tool| tool.effects.write);
+        let tools: Vec<String> = acting
+            .map(|tool| {
+                let args: Vec<String> =
+                    tool.parameters.iter().map(|one| format!("args[{}]", quote(&one.name))).collect();
+                format!("{}: args => {}({})", quote(&tool.name), tool.name, args.join(", "))
+            })
+            .collect();
+        let mut source = self.head();
+        source.push_str(&indented(&format!("const weights = {{{}}};", weights.join(", "))));
+        source.push_str(&indented(&format!("const tools = {{{}}};", tools.join(", "))));
+        let place = place.map_or_else(|| "null".to_owned(), quote);
+        source.push_str(&indented(&format!("const only = {only}, place = {place};")));
+        let (mut starts, mut stop) = (Vec::new(), String::new());
+        if until_goal {
+            for helper in FIELDS {
+                source.push_str(&indented(helper));
+            }
+            stop = indented(&format!("  if ({}) return true;", goal(&self.task.goal, &mut starts)));
+        }
+        for start in &starts {
+            source.push_str(&indented(start));
+        }
+        OFFERED.lines().for_each(|line| source.push_str(&indented(line)));
+        source.push_str(&indented("see(observe(), available());"));
+        // It returns before the episode ends by itself: a program that is stopped has failed.
+        let last = self.environment.episode_steps.map_or(self.rounds, |steps| steps.saturating_sub(1));
+        source.push_str(&indented(&format!("for (let i = 0; i < {}; i++) {{", self.rounds.min(last))));
+        source.push_str(&stop);
+        source.push_str(&indented("  const call = choose();"));
+        source.push_str(&indented("  if (call === undefined) return false;"));
+        source.push_str(&indented("  act(call);"));
+        source.push_str("  }\n  return true;\n}");
+        source
     }
 
     fn policy(&self, constants: &str, body: &str) -> String {

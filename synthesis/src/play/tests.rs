@@ -13,6 +13,20 @@ use sojourn_tools::{Effects, ToolSpec};
 use sojourn_tools::{Parameter, ParameterKind};
 use std::sync::{Arc, Mutex};
 
+/// A plan with as many episodes, by today's rules.
+pub(super) fn plan(episodes: u64) -> ExplorationPlan {
+    ExplorationPlan {
+        task: "work".into(),
+        seeds: (1..=episodes).collect(),
+        actions: 5,
+        steps: 50,
+        successes: 3,
+        known_skills: vec![],
+        quiet: None,
+        play_rules: PLAY_RULES,
+    }
+}
+
 /// A corridor of six rooms with a door in the third, which `open` unlocks; the goal is in the last.
 #[derive(Clone, Default)]
 struct Corridor(Arc<Mutex<Value>>);
@@ -48,6 +62,7 @@ impl PracticeWorld for Corridor {
             reward: 0.0,
             succeeded: true,
             ended: false,
+            lost: false,
             steps: 1,
         })
     }
@@ -213,7 +228,14 @@ impl PracticeWorld for Cliff {
     }
 
     async fn call(&mut self, _call: &ToolCall, _max_steps: u32) -> Result<CallResult, Self::Error> {
-        Ok(CallResult { state: json!({"x": 1}), reward: 0.0, succeeded: true, ended: true, steps: 1 })
+        Ok(CallResult {
+            state: json!({"x": 1}),
+            reward: 0.0,
+            succeeded: true,
+            ended: true,
+            lost: false,
+            steps: 1,
+        })
     }
 
     async fn run(

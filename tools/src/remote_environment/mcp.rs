@@ -209,7 +209,7 @@ impl McpEnvironmentSettings {
         };
         peer.start().await.map_err(RemoteEnvironmentError)?;
         let offers: Vec<ActionOffer> = names.into_iter().chain(peer.tool_offers()).collect();
-        RemoteEnvironment::new(spec, practice, &offers, deterministic, Box::new(peer))
+        RemoteEnvironment::new(spec, practice, (&offers, false), deterministic, Box::new(peer))
     }
 
     /// The argument value for `action`.

@@ -33,6 +33,8 @@ use std::fmt::Write as _;
 
 /// Limit on the calls that an observation offers as available; of more, the first ones count.
 const AVAILABLE: usize = 256;
+/// The tool by which programs learn which calls are possible, in worlds that say so.
+pub(crate) const AVAILABLE_TOOL: &str = "available";
 /// Limit on the text of an observation, in characters: it stands in every prompt. Skills read the state, which is whole.
 const MAX_TEXT: usize = 1 << 16;
 /// Limit on the reason of a failure or an end, in characters.
@@ -289,9 +291,16 @@ fn succeed() -> TaskSpec {
 /// The least rise of the return that counts.
 const LEAST_REWARD: f64 = 1e-6;
 
+/// Calls as programs read them.
+fn json_of(calls: &[ToolCall]) -> Value {
+    calls.iter().map(|call| serde_json::json!({"name": call.name, "args": call.args})).collect()
+}
+
 /// The current call.
 enum Call {
     Look,
+    /// Which calls are possible.
+    Offers,
     Bad(String),
     Act { action: Action, left: i64, done: i64, failed: Option<Failed> },
 }
@@ -339,11 +348,12 @@ fn check_extent(spec: &EnvironmentSpec) -> Result<(), RemoteEnvironmentError> {
 }
 
 impl RemoteEnvironment {
-    /// Wraps a peer. `spec` holds the peer's documentation; its `tools` are built here from `offers`.
+    /// Wraps a peer. `spec` holds the peer's documentation; its `tools` are built here from `offers`. `offers_calls`: it says with each
+    /// observation which calls are possible, so programs may ask for them.
     fn new(
         mut spec: EnvironmentSpec,
         practice: Practice,
-        offers: &[ActionOffer],
+        (offers, offers_calls): (&[ActionOffer], bool),
         deterministic_peer: bool,
         peer: Box<dyn Peer>,
     ) -> Result<Self, RemoteEnvironmentError> {
@@ -362,6 +372,17 @@ impl RemoteEnvironment {
         spec.tools = vec![look];
         spec.tools.extend(tools);
         spec.actions = Actions::plain(offers).map(str::to_owned).collect();
+        if offers_calls {
+            if actions.own_name(AVAILABLE_TOOL).is_some() {
+                return Err(RemoteEnvironmentError(format!(
+                    "the world says with each observation which calls are possible, so no action can have the tool name `{AVAILABLE_TOOL}`"
+                )));
+            }
+            spec.tools.push(ToolSpec::new(
+                AVAILABLE_TOOL,
+                "the calls that are possible now, each with `name` and `args`",
+            ));
+        }
         (spec.practice, spec.play) = (practice.trials, practice.random);
         // The runtime must never step it a second time, whatever the peer claims.
         spec.deterministic = false;
@@ -380,6 +401,12 @@ impl RemoteEnvironment {
     fn read(&self, call: &ToolCall) -> Call {
         if call.name == "observe" {
             return Call::Look;
+        }
+        if call.name == AVAILABLE_TOOL
+            && self.spec.tools.iter().any(|tool| tool.name == AVAILABLE_TOOL)
+            && self.actions.own_name(AVAILABLE_TOOL).is_none()
+        {
+            return Call::Offers;
         }
         match self.actions.read(call) {
             Ok(Repeated { deed, times }) => {
@@ -430,6 +457,10 @@ impl Environment for RemoteEnvironment {
             }
             Call::Look => ToolOutcome {
                 value: Some(Value::Object(self.running()?.state.clone())),
+                ..ToolOutcome::done("looked")
+            },
+            Call::Offers => ToolOutcome {
+                value: Some(json_of(&self.observe()?.available)),
                 ..ToolOutcome::done("looked")
             },
             Call::Act { action, left: 0, done, .. } => ToolOutcome::done(format!("{} x {done}", action.0)),

@@ -80,6 +80,9 @@ pub(super) struct World {
     /// Whether it answers `frame` with a picture.
     #[serde(default)]
     frames: bool,
+    /// Whether each observation says which calls are possible.
+    #[serde(default)]
+    available: bool,
 }
 
 impl World {
@@ -159,8 +162,8 @@ impl ProcessEnvironmentSettings {
             untrusted,
         };
         peer.client = Some(Arc::clone(&client));
-        RemoteEnvironment::new(spec, practice, &world.actions, world.deterministic, Box::new(peer))
-            .map_err(broken)
+        let offers = (&world.actions[..], world.available);
+        RemoteEnvironment::new(spec, practice, offers, world.deterministic, Box::new(peer)).map_err(broken)
     }
 }
 

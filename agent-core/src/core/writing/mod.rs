@@ -99,7 +99,11 @@ impl Core {
                     successes: limits.successes,
                     known_skills: skills.clone(),
                     quiet: (self.config.rules >= 4).then_some(QUIET_EPISODES),
-                    play_rules: if self.config.rules >= 7 { PLAY_RULES } else { 0 },
+                    play_rules: match self.config.rules {
+                        ..=6 => 0,
+                        7 => 1,
+                        _ => PLAY_RULES,
+                    },
                 };
                 draft.author = Author::Exploration { skills };
                 self.phase = Phase::Exploring(draft);

@@ -108,6 +108,7 @@ impl PracticeWorld for ExploredWorld {
             reward: done.reward,
             succeeded: done.verified,
             ended: done.ended.is_some(),
+            lost: done.ended.as_ref().is_some_and(|ending| ending.kind == EndingKind::Died),
             steps: done.steps,
         })
     }

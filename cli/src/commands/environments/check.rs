@@ -7,8 +7,9 @@ use crate::waiting::Waiting;
 use anyhow::Result;
 use serde_json::{Value, json};
 use sojourn_core::seeds;
+use sojourn_synthesis::calls_to_try;
 use sojourn_tools::outside::quote;
-use sojourn_tools::{Action, Environment};
+use sojourn_tools::{Action, Environment, Progress};
 use std::fmt::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
@@ -16,6 +17,8 @@ use std::time::Instant;
 
 /// Default number of steps.
 const STEPS: u64 = 200;
+/// Draws in a row that give no action, after which a walk ends.
+const VAIN: u32 = 100;
 
 /// The results of one random walk.
 #[derive(Default)]
@@ -124,29 +127,55 @@ pub async fn check(home: &Home, name: &str, seed: u64, steps: Option<u64>, json:
 /// Takes random steps; `turn` is the name of the walk, and the line that shows how far it is.
 async fn walk(world: &mut dyn Environment, seed: u64, steps: u64, turn: (&str, &Waiting)) -> Result<Walk> {
     let (which, waiting) = turn;
-    let mut actions = world.spec().actions.clone();
-    actions.retain(|action| world.permits(&Action(action.clone())));
     let mut walk = Walk::default();
     world.reset(seed).await?;
     walk.episodes = 1;
     let observation = world.observe()?;
     walk.seen.push((observation.text, observation.state));
-    for step in 0..steps {
-        let drawn = seeds::draw(seed, "check", step) % actions.len().max(1) as u64;
-        let Some(action) = actions.get(drawn as usize) else { break };
-        waiting.show(|| format!("{which} random walk, step {} of {steps}", step + 1));
-        let begun = Instant::now();
-        let outcome = world.step(&Action(action.clone())).await?;
-        walk.seconds += begun.elapsed().as_secs_f64();
-        walk.steps += 1;
-        walk.reward += outcome.reward;
-        walk.unlocked.extend(outcome.unlocked);
-        let observation = world.observe()?;
-        walk.seen.push((observation.text, observation.state));
-        if outcome.ended.is_some() && step + 1 < steps {
-            world.reset(seed.wrapping_add(walk.episodes)).await?;
-            walk.episodes += 1;
+    let mut vain = 0;
+    for draw in 0.. {
+        if walk.steps >= steps || vain >= VAIN {
+            break;
+        }
+        let action = some_action(world, seeds::draw(seed, "check", draw))?;
+        vain += 1;
+        if let Some(action) = action {
+            vain = 0;
+            waiting.show(|| format!("{which} random walk, step {} of {steps}", walk.steps + 1));
+            let begun = Instant::now();
+            let outcome = world.step(&action).await?;
+            walk.seconds += begun.elapsed().as_secs_f64();
+            walk.steps += 1;
+            walk.reward += outcome.reward;
+            walk.unlocked.extend(outcome.unlocked);
+            let observation = world.observe()?;
+            walk.seen.push((observation.text, observation.state));
+            if outcome.ended.is_some() && walk.steps < steps {
+                world.reset(seed.wrapping_add(walk.episodes)).await?;
+                walk.episodes += 1;
+            }
         }
     }
     Ok(walk)
+}
+
+/// The first action of a random call, which is one of those that the world says are possible; of a world that does not say, one of its
+/// actions without arguments, or a call that play would try. None where a policy forbids it.
+fn some_action(world: &mut dyn Environment, drawn: u64) -> Result<Option<Action>> {
+    let observation = world.observe()?;
+    let plain = &world.spec().actions;
+    let action = if observation.available.is_empty() && !plain.is_empty() {
+        let permitted: Vec<&String> =
+            plain.iter().filter(|action| world.permits(&Action((*action).clone()))).collect();
+        permitted.get(drawn as usize % permitted.len().max(1)).map(|action| Action((*action).clone()))
+    } else {
+        let calls = calls_to_try(world.spec(), &observation.available, &observation.state, drawn);
+        let Some(call) = calls.get(drawn as usize % calls.len().max(1)) else { return Ok(None) };
+        world.begin(call)?;
+        match world.advance()? {
+            Progress::Act(action) => Some(action),
+            Progress::Done(_) => None,
+        }
+    };
+    Ok(action.filter(|action| world.permits(action)))
 }

@@ -66,7 +66,7 @@ impl PracticeWorld for Orders {
         self.act(&call.name);
         let state = self.shown();
         let ended = state["over"] == true;
-        Ok(CallResult { state, reward: 0.0, succeeded: true, ended, steps: 1 })
+        Ok(CallResult { state, reward: 0.0, succeeded: true, ended, lost: false, steps: 1 })
     }
 
     async fn run(
