@@ -679,7 +679,7 @@ async fn pictures() {
     page.evaluate(&format!("location.hash = '#/run/{died}'")).await.unwrap();
     shows(&page, "document.querySelector('.ended-words')?.textContent.includes('killed')").await;
     press(&mut page, &["w"]).await;
-    shows(&page, "document.querySelectorAll('.ended-body section').length === 3").await;
+    shows(&page, "document.querySelector('.ended-body .memories .why') !== null").await;
     page.settle().await.unwrap();
     keep("ended", &page.screenshot().await.unwrap());
 }
