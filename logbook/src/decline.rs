@@ -159,12 +159,7 @@ impl Seen {
 }
 
 /// A number as one that fell; `None` where it did not, or where its fall says nothing of the agent.
-fn fallen(
-    path: &str,
-    values: &VecDeque<Option<f64>>,
-    steps: &VecDeque<u64>,
-    vital: bool,
-) -> Option<Fallen> {
+fn fallen(path: &str, values: &VecDeque<Option<f64>>, steps: &VecDeque<u64>, vital: bool) -> Option<Fallen> {
     let end = (*values.back()?)?;
     let known = || values.iter().flatten().copied();
     let (highest, lowest) = (known().fold(end, f64::max), known().fold(end, f64::min));
@@ -228,7 +223,9 @@ fn are_alike(fields: &Map<String, Value>) -> bool {
     let mut members = fields.values().map(|value| value.as_object().filter(|inner| !inner.is_empty()));
     let Some(Some(first)) = members.next() else { return false };
     let same = |other: Option<&Map<String, Value>>| {
-        other.is_some_and(|other| other.len() == first.len() && other.keys().all(|key| first.contains_key(key)))
+        other.is_some_and(|other| {
+            other.len() == first.len() && other.keys().all(|key| first.contains_key(key))
+        })
     };
     fields.len() > 1 && members.all(same)
 }
@@ -296,7 +293,11 @@ mod tests {
         let slow: Vec<Value> = (0..400)
             .map(|step: i64| {
                 // Drink is gone after 180 steps; then health falls, after a wound that had healed.
-                let health = if step < 200 { 9 - 4 * i64::from((20..30).contains(&step)) } else { 9 - (step - 200) / 22 };
+                let health = if step < 200 {
+                    9 - 4 * i64::from((20..30).contains(&step))
+                } else {
+                    9 - (step - 200) / 22
+                };
                 json!({"health": health, "drink": (9 - step / 20).max(0)})
             })
             .collect();
@@ -309,9 +310,13 @@ mod tests {
         assert_eq!((decline.steps[drink.from], decline.steps.len()), (drink.from_seq, health.values.len()));
         let quick: Vec<Value> = [9, 9, 5, 6, 7, 8, 4, 0].map(|health| json!({"health": health})).into();
         let decline = of(&["health"], &quick);
-        assert_eq!((decline.fallen[0].from_seq, decline.fallen[0].values[decline.fallen[0].from]), (20, Some(8.0)));
+        assert_eq!(
+            (decline.fallen[0].from_seq, decline.fallen[0].values[decline.fallen[0].from]),
+            (20, Some(8.0))
+        );
         // Of an episode without an end, the last steps count.
-        let endless: Vec<Value> = (0..2000).map(|step| json!({"health": 2000 - step, "more": step})).collect();
+        let endless: Vec<Value> =
+            (0..2000).map(|step| json!({"health": 2000 - step, "more": step})).collect();
         assert_eq!(of(&["health"], &endless).steps.len(), MOST_STEPS + 1);
     }
 }

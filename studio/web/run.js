@@ -14,6 +14,8 @@ import { axisChoice, figures } from "./plots.js";
 
 /** The pause between two looks at a run that grows. */
 const BETWEEN_LOOKS_MS = 100;
+/** Records of a log that is soon read. */
+const SHORT_LOG = 20_000;
 /** The overview is drawn whole, so it is drawn less often. */
 const BETWEEN_STRIPS_MS = 1000;
 
@@ -218,11 +220,14 @@ export async function runPage(place, { source, seq: wanted, kinds = [], remember
 
   // Without a record in the address: the end, as far as the log is read in a moment, and how it ended.
   const isWhole = one.read >= one.run.records || Boolean(one.sampled);
-  if (!wanted && !one.run.live && isWhole) ended.details.open = true;
+  const opensEnd = !wanted && !one.run.live;
+  if (opensEnd && isWhole) ended.details.open = true;
   head(one);
   await Promise.all([timeline.load(one), strip.load(one.read)]);
   // A record that was not read yet is gone to once it has been.
   if (wanted > one.read && !one.sampled) state.target = wanted;
+  // A busy computer reads even a short log in more than a moment: its end is gone to then, unless the reader has gone elsewhere.
+  if (opensEnd && !isWhole && one.run.records <= SHORT_LOG) state.target = one.run.records;
   const first = wanted || (isWhole ? one.run.records : 1);
   await seek(Math.min(first, Math.max(1, one.sampled ? first : one.read)), { from: state.target || !wanted ? "start" : "address" });
 
@@ -255,7 +260,10 @@ export async function runPage(place, { source, seq: wanted, kinds = [], remember
           await timeline.grow(now.read, now.groups);
           drawStripSoon();
         }
-        if (state.target && now.read >= state.target) await seek(state.target, { from: "address" });
+        if (state.target && now.read >= state.target) {
+          if (opensEnd) ended.details.open = true;
+          await seek(state.target, { from: "address" });
+        }
         const isBehind = now.read < now.run.records && !now.sampled;
         again ||= isBehind;
         // A fast run grows all the time: looking less often leaves its process more of the computer.

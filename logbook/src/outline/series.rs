@@ -198,9 +198,8 @@ impl Series {
             let (one, before) = (&points[index], &points[index.saturating_sub(1)]);
             what_counts(one) != what_counts(before)
         };
-        let kept = |index: &usize| {
-            index.is_multiple_of(2) || *index == last || (keeps_gains && gained(*index))
-        };
+        let kept =
+            |index: &usize| index.is_multiple_of(2) || *index == last || (keeps_gains && gained(*index));
         self.points = (0..points.len()).filter(kept).map(|index| points[index]).collect();
     }
 }

@@ -143,7 +143,10 @@ mod tests {
             let Some((at, before)) = fork_before(&outline, first, until) else {
                 panic!("no place before {until}")
             };
-            assert!(at < before && before <= until && before >= first && at >= first.max(2) - 1, "{until}: {at}");
+            assert!(
+                at < before && before <= until && before >= first && at >= first.max(2) - 1,
+                "{until}: {at}"
+            );
             // The choice of the task is open: it was made upon an event after the fork.
             let task = outline.groups(first, until, 1..=1).pop();
             if task.is_some_and(|task| task.first == before) {
