@@ -205,7 +205,9 @@ impl Observer for Progress {
             Notice::Milestone { milestone, noted: Noted { replayed: false, .. } } if !is_small(milestone) => {
                 self.say(&logbook::milestone_line(milestone));
             }
-            Notice::Skill { event: SkillEvent::Stepped(step), noted: Noted { replayed: false, .. } } if news => {
+            Notice::Skill { event: SkillEvent::Stepped(step), noted: Noted { replayed: false, .. } }
+                if news =>
+            {
                 self.say(&format!("unlocked {} for the first time", step.unlocked.join(", ")));
             }
             _ => {}

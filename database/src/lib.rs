@@ -28,7 +28,7 @@ pub use postgres::Listener;
 pub use query::{Done, On, Query, query};
 pub use row::{Column, Row};
 pub use server::{BadUrl, Server};
-pub use table::{Compared, Kind, Table, Values};
 /// Of a statement that is put together from names that are this program's own, never from outside.
 pub use sqlx::AssertSqlSafe;
+pub use table::{Compared, Kind, Table, Values};
 pub use value::{Bind, Stored, Value};

@@ -46,7 +46,9 @@ impl Row {
     {
         match self {
             Self::Sqlite(row) => row.try_get(index),
-            Self::Postgres(row) => row.try_get::<Option<String>, _>(index).map(|text| text.map(text::original)),
+            Self::Postgres(row) => {
+                row.try_get::<Option<String>, _>(index).map(|text| text.map(text::original))
+            }
         }
     }
 

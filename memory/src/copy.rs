@@ -189,7 +189,8 @@ impl Store {
             }
         }
         if self.server().is_some() {
-            let open = query("SELECT count(*) FROM queue WHERE ended_ms IS NULL").fetch_one(&self.pool).await?;
+            let open =
+                query("SELECT count(*) FROM queue WHERE ended_ms IS NULL").fetch_one(&self.pool).await?;
             let runs = open.try_get::<i64, _>(0)?.unsigned_abs();
             if runs > 0 {
                 return Err(CopyError::Queue { runs });
@@ -199,20 +200,20 @@ impl Store {
     }
 
     /// Verifies every run, and notes the heads of a home.
-    async fn verify_copies(
-        &self,
-        watch: CopyWatch<'_>,
-    ) -> Result<(u64, Vec<(RunId, String)>), CopyError> {
+    async fn verify_copies(&self, watch: CopyWatch<'_>) -> Result<(u64, Vec<(RunId, String)>), CopyError> {
         let (runs, mut verified, mut faults) = (self.runs().await?, 0, Vec::new());
         let of = runs.len() as u64;
         for (done, run) in runs.into_iter().enumerate() {
             let report = self.verify(&run.id, |_, _| {}).await?;
             match report.first_fault {
                 None => verified += 1,
-                Some(fault) => faults.push((run.id.clone(), format!("record {}: {}", fault.seq, fault.detail))),
+                Some(fault) => {
+                    faults.push((run.id.clone(), format!("record {}: {}", fault.seq, fault.detail)))
+                }
             }
             if let Some(home) = self.own_home() {
-                let head = Head { run: run.id.clone(), seq: run.last_seq, hash: self.run_row(&run.id).await?.head };
+                let head =
+                    Head { run: run.id.clone(), seq: run.last_seq, hash: self.run_row(&run.id).await?.head };
                 note_copied_head(home, &head)?;
             }
             let progress = CopyProgress { step: CopyStep::Verifying, done: done as u64 + 1, of };

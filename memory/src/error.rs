@@ -209,7 +209,9 @@ pub enum Error {
     #[error("the store's server cannot be reached")]
     Unreachable(#[source] sqlx::Error),
     /// A copy into the store was not finished: it has a part of what it is a copy of.
-    #[error("`{place}` is an unfinished copy of another store; `sojourn store copy` with the same FROM and TO finishes it")]
+    #[error(
+        "`{place}` is an unfinished copy of another store; `sojourn store copy` with the same FROM and TO finishes it"
+    )]
     UnfinishedCopy {
         /// The home, or the address without its password.
         place: String,

@@ -78,6 +78,6 @@ pub use store::Store;
 pub use unattended::{
     ApprovalId, ApprovalState, Arguments, AskedCall, BY_TIMEOUT, Due, Heartbeat, Job, JobState,
     LogCollection, Message, Missed, NewApproval, NewMessage, NewRequest, NewSchedule, OnTimeout, Overlap,
-    PendingApproval, Posted, QueueBell, QueueState, QueuedRun, RequestKind, RunRequest, Schedule, Submission, Timing,
-    Work,
+    PendingApproval, Posted, QueueBell, QueueState, QueuedRun, RequestKind, RunRequest, Schedule, Submission,
+    Timing, Work,
 };

@@ -176,8 +176,7 @@ impl Frames {
             Err(FrameRefused::Unusable) => None,
             Err(FrameRefused::OverBudget) => {
                 if !std::mem::replace(&mut self.state().reported, true) {
-                    self.observer
-                        .notice(&Notice::BudgetNearlyUsed {
+                    self.observer.notice(&Notice::BudgetNearlyUsed {
                         budget: "bytes of pictures",
                         share: 1.0,
                         noted: None,

@@ -384,9 +384,9 @@ impl Driver {
                 Effect::CreditMemories { memories, helped } => {
                     self.credit_memories(&memories, helped, noted).await?;
                 }
-                Effect::ReportMilestone { milestone } => self
-                    .observer
-                    .notice(&Notice::Milestone { milestone: &milestone, noted }),
+                Effect::ReportMilestone { milestone } => {
+                    self.observer.notice(&Notice::Milestone { milestone: &milestone, noted })
+                }
                 Effect::Finish { reason } => return Ok(Step::Finished(reason)),
                 Effect::StartEpisode { seed } => return self.start_episode(seed).await,
                 Effect::Act { call, max_steps } => {

@@ -95,7 +95,8 @@ pub async fn dispatch(args: Args, environments: EnvironmentRegistry) -> Result<E
 
 /// What works with a home's own tables only, and what does as well with a server.
 fn local_only(command: &Command) -> Option<(&'static str, &'static str)> {
-    const CRON: &str = "let cron or a systemd timer start `sojourn run AGENT.TOML --queue`, and workers carry the runs out";
+    const CRON: &str =
+        "let cron or a systemd timer start `sojourn run AGENT.TOML --queue`, and workers carry the runs out";
     match command {
         Command::Up(_) => Some(("`sojourn up`", CRON)),
         Command::Schedule(_) => Some(("`sojourn schedule`", CRON)),

@@ -195,8 +195,7 @@ async fn carry_out(home: Home, args: &Run, run: Option<RunId>) -> Result<ExitCod
     let progress = Progress::new(0, "");
     let cancel = Cancel::new();
     stop_on_ctrl_c(cancel.clone());
-    let telling =
-        Telling::begin(&context.home, &context.store, &agent, &key, &run, &redactor).await;
+    let telling = Telling::begin(&context.home, &context.store, &agent, &key, &run, &redactor).await;
     let policy = agent.run.tools.as_ref().map(|tools| tools.policy.clone()).unwrap_or_default();
     let mut kept = None;
     if let Some(toolbox) = agent.toolbox(Some(&context.home)).await? {

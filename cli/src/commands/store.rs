@@ -37,9 +37,9 @@ enum Place {
 impl Place {
     fn of(text: &str) -> Result<Self> {
         if text.contains("://") {
-            let server = text.parse().map_err(|error: sojourn_memory::BadUrl| {
-                Failure::new(Kind::Usage, error.to_string())
-            })?;
+            let server = text
+                .parse()
+                .map_err(|error: sojourn_memory::BadUrl| Failure::new(Kind::Usage, error.to_string()))?;
             return Ok(Self::Server(server));
         }
         let path = std::path::absolute(text).with_context(|| format!("cannot use `{text}`"))?;
@@ -167,7 +167,8 @@ fn failure(error: CopyError, to: &Place) -> anyhow::Error {
             (Kind::Failure, hint.to_owned())
         }
         CopyError::Store(error @ (Error::Unreachable(_) | Error::DiskFull | Error::Busy)) => {
-            return anyhow::Error::from(error).context("the copy is unfinished; the same command goes on where it was");
+            return anyhow::Error::from(error)
+                .context("the copy is unfinished; the same command goes on where it was");
         }
         CopyError::Store(error) => return error.into(),
         CopyError::Stopped => (Kind::Interrupted, String::new()),

@@ -1,8 +1,8 @@
 //! How far the news of a run were told, so that a process that dies between a record and its message loses none: the process that
 //! resumes the run sees the record again, and tells what was not told.
 
-use super::outbox::insert;
 use super::NewMessage;
+use super::outbox::insert;
 use crate::{Error, EventSeq, RunId, Store};
 use sojourn_database::{Access, query};
 use std::collections::BTreeMap;

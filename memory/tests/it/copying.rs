@@ -133,7 +133,8 @@ mod with_postgres {
                 let (first, far, last) = (home(), home(), home());
                 let here = Store::open(first.path()).await.unwrap();
                 fill(&here, &runs, &texts).await;
-                let (there, report) = copy(&here, async || server(far.path(), &url).await, &there).await.unwrap();
+                let (there, report) =
+                    copy(&here, async || server(far.path(), &url).await, &there).await.unwrap();
                 assert!(!report.already && !report.anew && report.faults.is_empty(), "{report:?}");
                 is_same(&here, &there).await;
                 let open = async || Store::open_target(last.path()).await.unwrap();
@@ -218,7 +219,10 @@ mod with_postgres {
         fill(&there, &[vec![json!("another")]], &[]).await;
         let before = there.records(&id(0), &RecordQuery::all()).await.unwrap();
         let refused = here.copy_to(&there, &mut |_| ControlFlow::Continue(())).await;
-        assert!(matches!(&refused, Err(CopyError::OtherContent { what }) if what.contains("`runs`")), "{refused:?}");
+        assert!(
+            matches!(&refused, Err(CopyError::OtherContent { what }) if what.contains("`runs`")),
+            "{refused:?}"
+        );
         assert_eq!(there.records(&id(0), &RecordQuery::all()).await.unwrap(), before);
         Store::connect(far.path(), &url, Owner::alone()).await.unwrap();
     }

@@ -5,7 +5,8 @@ use serde_json::{Map, Value, json};
 use sojourn_memory::{
     ApprovalId, ApprovalState, Arguments, AskedCall, Due, Error, EventSeq, JobState, LogCollection, Memories,
     MemoryKind, Missed, NewApproval, NewMemory, NewMessage, NewRequest, NewRun, NewSchedule, OnTimeout,
-    Overlap, PendingApproval, Posted, RequestKind, RunId, RunStatus, Schedule, Store, Submission, Tenant, Timing, Work,
+    Overlap, PendingApproval, Posted, RequestKind, RunId, RunStatus, Schedule, Store, Submission, Tenant,
+    Timing, Work,
 };
 
 async fn store() -> (tempfile::TempDir, Store) {
@@ -316,7 +317,11 @@ async fn news_of_a_record_are_kept_once_and_old_ones_not_at_all() {
     };
     assert_eq!(post("goal", 1).await, Posted::Known, "nobody has begun");
     let marks = store.begin_telling(&run("run-1"), &["goal", "died"]).await.unwrap();
-    assert_eq!((marks["goal"], marks["died"]), (EventSeq(3), EventSeq(3)), "what is there already is no news");
+    assert_eq!(
+        (marks["goal"], marks["died"]),
+        (EventSeq(3), EventSeq(3)),
+        "what is there already is no news"
+    );
     assert_eq!(post("goal", 3).await, Posted::Known);
     let mut writer = store.resume_run(&run("run-1")).await.unwrap();
     for n in 4..=6 {

@@ -198,7 +198,9 @@ mod with_postgres {
              CREATE TRIGGER wait BEFORE INSERT ON sojourn.blobs FOR EACH ROW EXECUTE FUNCTION public.wait()",
         );
         let copy = ["store", "copy", "home", &cluster.url];
-        let mut killed = Running::start(person.command(&copy).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()));
+        let mut killed = Running::start(
+            person.command(&copy).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()),
+        );
         until("the copy waits", || {
             let waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'";
             server.sql("agents", waiting) == "1"
@@ -211,7 +213,10 @@ mod with_postgres {
         );
         server.sql("agents", "DROP TRIGGER wait ON sojourn.blobs");
         let refused = person.run(&["runs", "--store", &cluster.url]);
-        assert!(refused.code == 1 && refused.stderr.contains("is an unfinished copy of another store"), "{refused}");
+        assert!(
+            refused.code == 1 && refused.stderr.contains("is an unfinished copy of another store"),
+            "{refused}"
+        );
 
         let copied = person.json(&copy);
         let rows = |copied: &Value, table: &str| {
@@ -219,11 +224,17 @@ mod with_postgres {
             tables.iter().find(|one| one["table"] == table).unwrap()["rows"].as_u64().unwrap()
         };
         let records = rows(&copied, "records");
-        assert!(records > 20 && copied["copied_rows"].as_u64().unwrap() < records, "the rest was there: {copied}");
+        assert!(
+            records > 20 && copied["copied_rows"].as_u64().unwrap() < records,
+            "the rest was there: {copied}"
+        );
         assert_eq!(copied["verified_runs"], 1, "{copied}");
         assert_whole(&cluster, &[run.to_owned()]);
         assert_eq!(cluster.run(&["skills", "list"]), person.json(&["skills", "list"]));
-        assert_eq!(cluster.run(&["memory", "stats"])["memories"], person.json(&["memory", "stats"])["memories"]);
+        assert_eq!(
+            cluster.run(&["memory", "stats"])["memories"],
+            person.json(&["memory", "stats"])["memories"]
+        );
 
         // Back, into a new home.
         let back = person.json(&["store", "copy", &cluster.url, "again"]);

@@ -106,7 +106,8 @@ impl Told {
 fn done(place: &Place) -> Vec<String> {
     let milestones = place.json_lines(&["log", "latest", "--kind", "report_milestone"]);
     let done = milestones.iter().map(|record| &record["payload"]["milestone"]);
-    let done = done.filter(|milestone| milestone["milestone"] == "task_done" && milestone["verified"] == true);
+    let done =
+        done.filter(|milestone| milestone["milestone"] == "task_done" && milestone["verified"] == true);
     let done: BTreeSet<String> = done.map(|done| done["task"].as_str().unwrap().to_owned()).collect();
     done.into_iter().collect()
 }
@@ -127,7 +128,8 @@ fn a_process_that_dies_between_a_record_and_its_message_keeps_no_news_from_peopl
     let place = place();
     let told = Told::by_agent_of(&place);
     let live = |args: &[&str]| {
-        let log = std::fs::File::options().create(true).append(true).open(place.path().join("run.log")).unwrap();
+        let log =
+            std::fs::File::options().create(true).append(true).open(place.path().join("run.log")).unwrap();
         let mut command = place.command(&[&["run", "agent.toml", "--unsupervised"], args].concat());
         Running::start(command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log))
     };

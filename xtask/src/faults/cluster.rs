@@ -259,7 +259,9 @@ fn same_as_undisturbed(cluster: &Cluster<'_>, queue: &[Queued]) -> Result<()> {
         };
         let (alone, disturbed) = (said(&alone)?, said(&disturbed)?);
         ensure!(!alone.is_empty(), "the run without faults did nothing");
-        if let Some(at) = (0..alone.len().max(disturbed.len())).find(|at| alone.get(*at) != disturbed.get(*at)) {
+        if let Some(at) =
+            (0..alone.len().max(disturbed.len())).find(|at| alone.get(*at) != disturbed.get(*at))
+        {
             bail!("seed {seed} differs: {:?} became {:?}", alone.get(at), disturbed.get(at));
         }
     }
@@ -314,9 +316,11 @@ pub fn a_thousand_queued(shim: &Shim) -> Result<()> {
 /// The statements that the server has logged so far, those of this program.
 fn statements(server: &Postgres) -> u64 {
     let logged = server.log();
-    logged.lines().filter(|line| line.starts_with("sojourn|")).filter(|line| {
-        line.contains("LOG:  execute ") || line.contains("LOG:  statement: ")
-    }).count() as u64
+    logged
+        .lines()
+        .filter(|line| line.starts_with("sojourn|"))
+        .filter(|line| line.contains("LOG:  execute ") || line.contains("LOG:  statement: "))
+        .count() as u64
 }
 
 impl Shim {
