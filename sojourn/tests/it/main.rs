@@ -21,6 +21,7 @@ mod machines;
 mod mcp;
 mod memory;
 mod minecraft;
+mod odd_pictures;
 mod orphans;
 mod otlp;
 mod outside_data;

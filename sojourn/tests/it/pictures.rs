@@ -2,14 +2,14 @@
 
 #![allow(clippy::unwrap_used, reason = "what helpers of tests may do is what tests may do")]
 
-use crate::support::place;
+use crate::support::{place, root};
 use serde_json::Value;
-use sojourn_testkit::{answer, serve};
+use sojourn_testkit::{Place, answer, serve};
 
 const PNG: &[u8] = b"\x89PNG\r\n\x1a\n";
 
-#[test]
-fn a_run_that_looks_is_remembered_exported_and_forgotten_with_its_pictures() {
+/// A place with a run in Crafter whose model was shown each moment.
+fn looked() -> Place {
     let place = place();
     let base_url = serve(|request| answer(&request.body)) + "/v1";
     place.write(
@@ -21,6 +21,12 @@ fn a_run_that_looks_is_remembered_exported_and_forgotten_with_its_pictures() {
         ),
     );
     place.text(&["run", "agent.toml", "--steps", "120"]);
+    place
+}
+
+#[test]
+fn a_run_that_looks_is_remembered_exported_and_forgotten_with_its_pictures() {
+    let place = looked();
     assert_eq!(place.json(&["replay", "latest", "--verify"])["matched"], true);
     place.text(&["replay", "latest", "--rebuild"]);
 
@@ -67,4 +73,55 @@ fn a_run_that_looks_is_remembered_exported_and_forgotten_with_its_pictures() {
     assert!(last["blobs"].as_u64().unwrap() >= 1 && last["residue"] == serde_json::json!([]), "{forgotten}");
     assert!(!kept(&place));
     place.text(&["log", "verify"]);
+}
+
+mod with_network {
+    use super::*;
+    use serde_json::json;
+    use std::process::Command;
+
+    #[test]
+    fn a_loader_of_training_data_reads_exported_conversations_with_their_pictures() {
+        let place = looked();
+        place.text(&[
+            "log",
+            "export",
+            "latest",
+            "--format",
+            "sft",
+            "--images",
+            "pictures",
+            "--out",
+            "sft.jsonl",
+        ]);
+        let file = place.path().join("sft.jsonl");
+        let exported = std::fs::read_to_string(&file).unwrap();
+        let conversations: Vec<Value> =
+            exported.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        let pictures: usize = conversations.iter().map(|one| one["images"].as_array().unwrap().len()).sum();
+        assert!(pictures > 0);
+        let script = root().join("scripts/load-sft.sh");
+        let load = |file: &std::path::Path| {
+            let loaded = Command::new(&script).arg(file).output().unwrap();
+            let said = String::from_utf8_lossy(&loaded.stderr).into_owned();
+            (loaded.status.code(), said, String::from_utf8_lossy(&loaded.stdout).into_owned())
+        };
+        let (code, said, told) = load(&file);
+        if code == Some(3) {
+            sojourn_testkit::skipped(said);
+            return;
+        }
+        assert_eq!(code, Some(0), "{said}");
+        let read: Value = serde_json::from_str(&told).unwrap();
+        assert_eq!(read[0]["conversations"], conversations.len(), "{read}");
+        assert_eq!((&read[0]["pictures"], &read[0]["sizes"]), (&json!(pictures), &json!([[288, 288]])));
+        // Not every conversation has every key.
+        let columns: std::collections::BTreeSet<&String> =
+            conversations.iter().flat_map(|one| one.as_object().unwrap().keys()).collect();
+        assert_eq!(read[0]["columns"], json!(columns));
+
+        // The loader looks: without the pictures it fails.
+        std::fs::remove_dir_all(place.path().join("pictures")).unwrap();
+        assert_eq!(load(&file).0, Some(1));
+    }
 }

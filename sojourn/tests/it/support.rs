@@ -2,7 +2,7 @@
 
 pub use sojourn_testkit::endpoint;
 use sojourn_testkit::{Place, command_in};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 /// An empty place for the program.
@@ -13,6 +13,11 @@ pub fn place() -> Place {
 /// The program with everything that it keeps under `place`.
 pub fn command(place: &Path, args: &[&str]) -> Command {
     command_in(place, env!("CARGO_BIN_EXE_sojourn").as_ref(), args)
+}
+
+/// The folder of the repository.
+pub fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
 /// What the program says there.

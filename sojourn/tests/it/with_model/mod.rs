@@ -3,6 +3,7 @@
 #[cfg(feature = "llama")]
 mod goals;
 mod hear;
+mod planted;
 mod see;
 #[cfg(feature = "llama")]
 mod serve;
