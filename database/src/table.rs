@@ -304,7 +304,7 @@ fn show(value: &Value<'_>) -> String {
     match value {
         Value::Integer(Some(number)) => number.to_string(),
         Value::Text(Some(text)) => text.chars().take(80).collect(),
-        Value::Bytes(Some(bytes)) => bytes.iter().take(8).map(|byte| format!("{byte:02x}")).collect(),
+        Value::Bytes(Some(bytes)) => hex::encode(&bytes[..bytes.len().min(8)]),
         _ => "?".to_owned(),
     }
 }

@@ -208,7 +208,7 @@ impl Store {
             match report.first_fault {
                 None => verified += 1,
                 Some(fault) => {
-                    faults.push((run.id.clone(), format!("record {}: {}", fault.seq, fault.detail)))
+                    faults.push((run.id.clone(), format!("record {}: {}", fault.seq, fault.detail)));
                 }
             }
             if let Some(home) = self.own_home() {

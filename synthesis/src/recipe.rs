@@ -320,7 +320,8 @@ mod tests {
         };
         let mut tools: Vec<ToolSpec> = ["strip", "reach", "seek"].map(|name| tool(name, vec![bush()])).into();
         tools.extend((0..PROGRAMS + 1).map(|pause| tool(&format!("rest_{pause}"), vec![])));
-        let goal = Condition::Increased { path: JsonPointer::of(["berries"]), by: Amount::Literal(1.0), cap: None };
+        let goal =
+            Condition::Increased { path: JsonPointer::of(["berries"]), by: Amount::Literal(1.0), cap: None };
         let task = task("pick_berry", vec![], goal);
         let plan = RecipePlan {
             task: &task,

@@ -302,7 +302,12 @@ enum Call {
     /// Which calls are possible.
     Offers,
     Bad(String),
-    Act { action: Action, left: i64, done: i64, failed: Option<Failed> },
+    Act {
+        action: Action,
+        left: i64,
+        done: i64,
+        failed: Option<Failed>,
+    },
 }
 
 /// Why an action had no effect, and what it lacked.

@@ -74,7 +74,8 @@ async fn actions_become_tools_with_a_repetition_count() {
     let outcome = outcome.unwrap();
     assert_eq!((actions.len(), outcome.ok, outcome.message.as_str()), (4, false, "a wall is there"));
     assert_eq!((outcome.missing.len(), &outcome.missing[0]), (16, &Need::Nearby { kind: "way".to_owned() }));
-    let short = |need: &Need| matches!(need, Need::Item { item, count: 2, have: 0 } if item.chars().count() <= 201);
+    let short =
+        |need: &Need| matches!(need, Need::Item { item, count: 2, have: 0 } if item.chars().count() <= 201);
     assert!(outcome.missing[1..].iter().all(short), "{:?}", outcome.missing);
     for bad in [json!({"times": 0}), json!({"times": 51}), json!({"times": "3"}), json!({"n": 1})] {
         let (actions, outcome) = carry_out(&mut world, &call("right", &bad)).await.unwrap();

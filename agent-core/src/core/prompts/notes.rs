@@ -92,12 +92,7 @@ fn traced(world: WorldText, call: &CallTrace) -> String {
     if call.ok {
         return text;
     }
-    prompt!(
-        "notes",
-        "failed_call",
-        call = text,
-        message = world.inline(&shortened(&call.message, PART))
-    )
+    prompt!("notes", "failed_call", call = text, message = world.inline(&shortened(&call.message, PART)))
 }
 
 /// The first `most` characters of a text.

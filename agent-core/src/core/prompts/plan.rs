@@ -38,7 +38,11 @@ impl Planner {
         }
         if !recipe.consumes.is_empty() {
             let used = self.as_made(recipe.consumes.iter().collect(), |used| &used.item);
-            needs.push(prompt!("plan", "used_up", items = list(used.into_iter().map(|used| self.counted(used)))));
+            needs.push(prompt!(
+                "plan",
+                "used_up",
+                items = list(used.into_iter().map(|used| self.counted(used)))
+            ));
         }
         if !recipe.nearby.is_empty() {
             needs.push(prompt!("plan", "nearby", things = things(&recipe.nearby), nearby = words.nearby));

@@ -112,9 +112,8 @@ impl Planner {
     fn surroundings(&self, state: &Value) -> Option<Surroundings> {
         let is_thing = |value: &Value| value.as_str().is_some_and(|text| self.is_thing(text));
         let fields = || state.as_object().into_iter().flatten();
-        let mut lists = fields().filter(|(_, value)| {
-            value.as_array().is_some_and(|members| members.iter().any(is_thing))
-        });
+        let mut lists = fields()
+            .filter(|(_, value)| value.as_array().is_some_and(|members| members.iter().any(is_thing)));
         if let Some((name, _)) = lists.next() {
             return Some(Surroundings::List(JsonPointer::of([name])));
         }

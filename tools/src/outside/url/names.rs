@@ -28,7 +28,11 @@ pub fn names(text: &str) -> Vec<String> {
 pub fn destinations(text: &str) -> Vec<String> {
     let Some(url) = CanonicalUrl::parse(text) else {
         let leads_up = |separators: &&[char]| text.split(*separators).any(|segment| segment == "..");
-        return SEPARATORS.into_iter().filter(leads_up).map(|separators| resolved(text, separators)).collect();
+        return SEPARATORS
+            .into_iter()
+            .filter(leads_up)
+            .map(|separators| resolved(text, separators))
+            .collect();
     };
     // As a path it is below a directory that is named like the scheme, unless it leads out of it.
     let out = SEPARATORS.into_iter().filter(|separators| leads_out(text, separators));

@@ -459,7 +459,8 @@ async fn what_requests_past_the_interceptor_does_not_exist() {
                  .then(() => 'joined', (error) => 'refused') : 'absent'";
     let joined = page.evaluate(group).await.unwrap();
     assert!(joined == json!("absent") || joined == json!("refused"), "{joined}");
-    let methods = "[navigator.runAdAuction, document.browsingTopics, document.hasPrivateToken].filter((it) => it)";
+    let methods =
+        "[navigator.runAdAuction, document.browsingTopics, document.hasPrivateToken].filter((it) => it)";
     assert_eq!(page.evaluate(methods).await.unwrap(), json!([]));
 }
 
