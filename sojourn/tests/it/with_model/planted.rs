@@ -101,7 +101,7 @@ fn a_picture_that_a_model_in_this_process_is_shown_taints_what_the_run_learns() 
     }
     for (observe, trusted, taints) in [
         ("\"text\", \"frame\"", "none", true),
-        ("\"text\", \"frame\"", "see_look", false),
+        ("\"text\", \"frame\"", "see_*", false),
         ("\"text\"", "none", false),
     ] {
         place.write(
