@@ -166,7 +166,7 @@ impl RecipePlan<'_> {
             };
             endings.push(rounds.iter().map(|round| self.repeat(round)).collect::<Vec<_>>());
         }
-        if self.finders_in_turn { in_turn(endings) } else { endings.concat() }
+        if self.finders_in_turn { in_turn(&endings) } else { endings.concat() }
     }
 
     /// Rounds until the goal is reached, where a comparison of numbers shows that it is.
@@ -190,7 +190,7 @@ impl RecipePlan<'_> {
 }
 
 /// The first of each list, then the second of each, and so on.
-fn in_turn(lists: Vec<Vec<String>>) -> Vec<String> {
+fn in_turn(lists: &[Vec<String>]) -> Vec<String> {
     let longest = lists.iter().map(Vec::len).max().unwrap_or(0);
     (0..longest).flat_map(|at| lists.iter().filter_map(move |list| list.get(at).cloned())).collect()
 }
@@ -319,7 +319,7 @@ mod tests {
             ..ToolSpec::new(name, "")
         };
         let mut tools: Vec<ToolSpec> = ["strip", "reach", "seek"].map(|name| tool(name, vec![bush()])).into();
-        tools.extend((0..PROGRAMS + 1).map(|pause| tool(&format!("rest_{pause}"), vec![])));
+        tools.extend((0..=PROGRAMS).map(|pause| tool(&format!("rest_{pause}"), vec![])));
         let goal =
             Condition::Increased { path: JsonPointer::of(["berries"]), by: Amount::Literal(1.0), cap: None };
         let task = task("pick_berry", vec![], goal);

@@ -385,7 +385,7 @@ impl Driver {
                     self.credit_memories(&memories, helped, noted).await?;
                 }
                 Effect::ReportMilestone { milestone } => {
-                    self.observer.notice(&Notice::Milestone { milestone: &milestone, noted })
+                    self.observer.notice(&Notice::Milestone { milestone: &milestone, noted });
                 }
                 Effect::Finish { reason } => return Ok(Step::Finished(reason)),
                 Effect::StartEpisode { seed } => return self.start_episode(seed).await,

@@ -117,8 +117,11 @@ fn part(item: &str, count: u32) -> Ingredient {
     serde_json::from_value(json!({"item": item, "count": count})).unwrap()
 }
 
-/// A world with these recipes: what comes of each, what it uses up, what must be nearby.
-fn workshop(recipes: &[(&str, &[(&str, u32)], &[&str])]) -> Planner {
+/// What comes of a recipe, what it uses up, what must be nearby.
+type Made<'a> = (&'a str, &'a [(&'a str, u32)], &'a [&'a str]);
+
+/// A world with these recipes.
+fn workshop(recipes: &[Made<'_>]) -> Planner {
     let mut spec = CrafterEnvironment::new().spec().clone();
     let recipes = recipes.iter().map(|(makes, consumes, nearby)| Recipe {
         task: format!("make_{makes}"),
@@ -166,7 +169,7 @@ proptest! {
         let parts: Vec<Vec<(&str, u32)>> =
             (0..6).map(|item| made_of(item).into_iter().map(|part| (NAMES[part], 1)).collect()).collect();
         let all: Vec<(&str, u32)> = order.iter().map(|&item| (NAMES[item], 1)).collect();
-        let mut recipes: Vec<(&str, &[(&str, u32)], &[&str])> =
+        let mut recipes: Vec<Made<'_>> =
             (0..6).map(|item| (NAMES[item], parts[item].as_slice(), &[] as &[&str])).collect();
         recipes.push(("all", &all, &[]));
         let totals = workshop(&recipes).totals("make_all");

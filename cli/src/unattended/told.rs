@@ -169,8 +169,8 @@ impl Telling {
 
     /// An observer that tells people what it sees, and passes everything on to `inner`.
     pub fn observer(&self, inner: Arc<Progress>) -> Arc<dyn Observer> {
-        let (teller, told) = (self.teller.clone(), Arc::clone(&self.told));
-        Arc::new(Told { inner, teller, told, seen: Mutex::default() })
+        let (teller, marks) = (self.teller.clone(), Arc::clone(&self.told));
+        Arc::new(Told { inner, teller, marks, seen: Mutex::default() })
     }
 
     /// After the run: waits until what was told is kept, and a few seconds until it is delivered.
@@ -255,7 +255,7 @@ struct Seen {
 struct Told {
     inner: Arc<Progress>,
     teller: Teller,
-    told: Arc<Marks>,
+    marks: Arc<Marks>,
     seen: Mutex<Seen>,
 }
 
@@ -263,7 +263,7 @@ impl Told {
     /// Whether an event of this record is to be told: an earlier process may have done so, and what happened in another run or
     /// another home is no news.
     fn is_news(&self, event: EventKind, noted: &Noted) -> bool {
-        let is_missing = || self.told.get(event.as_str()).is_some_and(|told| noted.seq > *told);
+        let is_missing = || self.marks.get(event.as_str()).is_some_and(|told| noted.seq > *told);
         !noted.foreign && (!noted.replayed || is_missing())
     }
 }

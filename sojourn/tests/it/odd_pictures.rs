@@ -19,16 +19,13 @@ fn each_file_has_a_size_or_a_clear_error_and_is_equal_to_itself() {
     for (name, expected) in expected.as_object().unwrap() {
         let file = folder.join(name);
         let file = file.to_str().unwrap();
-        match expected["error"].as_str() {
-            Some(error) => {
-                let complaint = place.complaint(&["see", file]);
-                assert!(complaint.contains(&format!("cannot look at `{file}`: ")), "{complaint}");
-                assert!(complaint.contains(error), "{complaint}");
-            }
-            None => {
-                let seen = place.json(&["see", file]);
-                assert_eq!(json!([seen["width"], seen["height"]]), expected["size"], "{name}");
-            }
+        if let Some(error) = expected["error"].as_str() {
+            let complaint = place.complaint(&["see", file]);
+            assert!(complaint.contains(&format!("cannot look at `{file}`: ")), "{complaint}");
+            assert!(complaint.contains(error), "{complaint}");
+        } else {
+            let seen = place.json(&["see", file]);
+            assert_eq!(json!([seen["width"], seen["height"]]), expected["size"], "{name}");
         }
     }
     let [one, other] = ["turned-6.jpeg", "turned-6.png"].map(|name| folder.join(name).display().to_string());

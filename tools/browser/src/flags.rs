@@ -114,7 +114,7 @@ const ENGINE_FEATURES: [&str; 12] = [
 
 /// The arguments of a browser with `profile`, whose proxy is at these addresses.
 ///
-/// Chromium sends WebSockets to the fallback proxy (`socks=`, of whichever kind), and never over a connection that has another
+/// Chromium sends `WebSocket`s to the fallback proxy (`socks=`, of whichever kind), and never over a connection that has another
 /// proxy, such as that of a page.
 pub(crate) fn arguments(
     settings: &Settings,

@@ -45,7 +45,7 @@ fn group_of(proc: &Path, leader: u32) -> Option<Vec<PathBuf>> {
     Some(all.filter(|process| group(process) == Some(leader)).collect())
 }
 
-/// The group of a process (proc_pid_stat(5)). Its name stands in parentheses and may have any characters.
+/// The group of a process (`proc_pid_stat(5)`). Its name stands in parentheses and may have any characters.
 fn group(process: &Path) -> Option<u32> {
     let number = process.file_name()?.to_str()?;
     if !number.bytes().all(|byte| byte.is_ascii_digit()) {

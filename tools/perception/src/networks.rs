@@ -82,7 +82,7 @@ fn size(path: &Path) -> u64 {
     files
         .iter()
         .filter_map(|file| std::fs::metadata(file).ok())
-        .filter(|file| file.is_file())
+        .filter(std::fs::Metadata::is_file)
         .map(|file| file.len())
         .sum()
 }

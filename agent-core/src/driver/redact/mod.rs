@@ -226,7 +226,7 @@ impl Matcher {
                     let (start, end) = (start + offset, end + offset);
                     // Of the markers that begin before it the last is the only one that can hold it.
                     let before = markers.partition_point(|(from, _)| *from <= start);
-                    if !markers[..before].last().is_some_and(|(_, to)| end <= *to) {
+                    if markers[..before].last().is_none_or(|(_, to)| *to < end) {
                         found.push((start, end, needle.secret));
                     }
                 }

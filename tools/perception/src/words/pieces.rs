@@ -92,7 +92,7 @@ impl Pieces {
                     match (self.vocabulary.get(&piece), bytes) {
                         (Some(token), _) => tokens.push(token),
                         (None, Some(known)) => {
-                            tokens.extend(piece.bytes().map(|byte| known[usize::from(byte)]))
+                            tokens.extend(piece.bytes().map(|byte| known[usize::from(byte)]));
                         }
                         (None, None) => tokens.extend(self.unknown),
                     }
@@ -181,8 +181,9 @@ fn merged(word: &str, ranks: &HashMap<(String, String), usize>, end: &str) -> Ve
         let joined = pieces.remove(at + 1);
         known.remove(at + 1);
         pieces[at].push_str(&joined);
-        for changed in at.saturating_sub(1)..=at {
-            known[changed] = rank(&pieces, changed);
+        let before = at.saturating_sub(1);
+        for (changed, known) in (before..).zip(&mut known[before..=at]) {
+            *known = rank(&pieces, changed);
         }
     }
 }

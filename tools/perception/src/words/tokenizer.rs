@@ -139,7 +139,7 @@ fn splitter(part: &Value, all: &mut Vec<Splitter>) -> Result<(), String> {
     match part["type"].as_str().unwrap_or_default() {
         "Split" if part["invert"] == true => all.push(Splitter::Matches(pattern(&part["pattern"])?)),
         "Split" if part["behavior"] == "MergedWithPrevious" => {
-            all.push(Splitter::Until(pattern(&part["pattern"])?))
+            all.push(Splitter::Until(pattern(&part["pattern"])?));
         }
         "ByteLevel" => all.push(Splitter::Bytes),
         "BertPreTokenizer" => all.push(Splitter::Bert),

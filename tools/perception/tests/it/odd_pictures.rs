@@ -111,6 +111,7 @@ fn eyes() -> Toolbox {
         matcher: Some(fixtures().join("blip")),
         images: None,
         describer: Some(Arc::new(Sure)),
+        memory_mib: 1024,
         within: Duration::from_mins(10),
     };
     Toolbox::new(vec![Arc::new(see("see", eyes))], CallLimits::default())

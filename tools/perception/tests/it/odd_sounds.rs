@@ -17,7 +17,7 @@ fn ears() -> Toolbox {
     let nowhere = PathBuf::from("/nowhere/at/all");
     let voice = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/voice/voice.onnx");
     let files = EarFiles { voice, writer: nowhere.clone(), vocabulary: nowhere.clone(), settings: nowhere };
-    let source = hear("hear", Hearing { files, within: Duration::from_mins(5) });
+    let source = hear("hear", Hearing { files, memory_mib: 1024, within: Duration::from_mins(5) });
     Toolbox::new(vec![Arc::new(source)], CallLimits::default())
 }
 
