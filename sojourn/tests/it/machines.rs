@@ -124,7 +124,7 @@ mod with_postgres {
             (&["up"][..], "`sojourn run AGENT.TOML --queue`"),
             (&[&["schedule", "add"], &agent[..]].concat()[..], "`sojourn run AGENT.TOML --queue`"),
             (&["studio"][..], "`sojourn ps`"),
-            (&["simulate-crash", run][..], "`sojourn log export RUN`"),
+            (&["simulate-crash", run, "--at", "5"][..], "`sojourn log export RUN`"),
         ] {
             let refused = cluster.person.run(&[command, &["--store", &cluster.url]].concat());
             let says = format!("`sojourn {}` does not work with the store", command[0]);
