@@ -97,7 +97,8 @@ const FEATURES: [&str; 31] = [
 ];
 
 /// The same, of the rendering engine.
-const ENGINE_FEATURES: [&str; 12] = [
+const ENGINE_FEATURES: [&str; 13] = [
+    "AdInterestGroupAPI",
     "AttributionReporting",
     "BackgroundFetch",
     "DirectSockets",
