@@ -117,7 +117,7 @@ impl RunRow {
             environment: row.try_get("environment")?,
             model: row.try_get("model")?,
             parent,
-            title: row.try_get("title")?,
+            title: row.optional_text("title")?,
             status: RunStatus::from_str(row.try_get("status")?)
                 .ok_or_else(|| damaged("its status is unknown"))?,
             last_seq: EventSeq(row.try_get::<i64, _>("last_seq")? as u64),
