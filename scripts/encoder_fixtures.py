@@ -220,7 +220,7 @@ def blip(folder):
 
 
 def siglip2(folder):
-    """Gemma's tokenizer as SigLIP 2 has it: byte-pair encoding of the whole text, without words, and bytes of what is unknown."""
+    """Gemma's tokenizer as SigLIP 2 has it: byte-pair encoding of the whole text, without splitting at words, with bytes for unknown characters."""
     folder.mkdir(parents=True, exist_ok=True)
     tokenizer = Tokenizer(models.BPE(unk_token="<unk>", byte_fallback=True, fuse_unk=True))
     # Trained on words, so that the vocabulary is that of a text; it is used without them.

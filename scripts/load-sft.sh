@@ -8,17 +8,8 @@ if [ $# -eq 0 ]; then
     echo "usage: $0 SFT.jsonl... | --install" >&2
     exit 2
 fi
-version=5.2.0
-venv="${XDG_CACHE_HOME:-$HOME/.cache}/sojourn/datasets-$version"
-if [ ! -x "$venv/ready" ]; then
-    echo "installing datasets $version into $venv" >&2
-    if ! { python3 -m venv "$venv" && "$venv/bin/pip" install --quiet --disable-pip-version-check "datasets==$version" pillow; } >&2; then
-        rm -rf "$venv"
-        echo "datasets cannot be installed: offline, or no python3 with venv; nothing was read" >&2
-        exit 3
-    fi
-    ln -s bin/python "$venv/ready"
-fi
+. "$(dirname "$0")/package_venv.sh"
+package_venv datasets 5.2.0 pillow || exit 3
 [ "$1" = --install ] && exit 0
 # It looks for nothing on the network, and keeps nothing outside of this folder.
 scratch=$(mktemp -d)

@@ -8,16 +8,8 @@ if [ $# -eq 0 ]; then
     echo "usage: $0 FOLDER... | --install" >&2
     exit 2
 fi
-version=0.1.1
-venv="${XDG_CACHE_HOME:-$HOME/.cache}/sojourn/skills-ref-$version"
-if [ ! -x "$venv/bin/agentskills" ]; then
-    echo "installing skills-ref $version into $venv" >&2
-    if ! { python3 -m venv "$venv" && "$venv/bin/pip" install --quiet --disable-pip-version-check "skills-ref==$version"; } >&2; then
-        rm -rf "$venv"
-        echo "skills-ref cannot be installed: offline, or no python3 with venv; nothing was validated" >&2
-        exit 3
-    fi
-fi
+. "$(dirname "$0")/package_venv.sh"
+package_venv skills-ref 0.1.1 || exit 3
 [ "$1" = --install ] && exit 0
 status=0
 for folder in "$@"; do

@@ -5,7 +5,7 @@ use sha2::{Digest as _, Sha256};
 use sqlx::{AssertSqlSafe, Error};
 use std::cmp::Ordering;
 
-/// The beginning of a compressed payload (zstd), by which it is told from text where a column has both.
+/// The beginning of a compressed payload (zstd), which distinguishes it from text where a column has both.
 const COMPRESSED: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 
 /// A table that has the same columns in both engines.
@@ -151,7 +151,7 @@ impl Table {
         Ok(())
     }
 
-    /// Reads this table in two databases side by side. `each` is told how many rows were read of the first one, and stops the
+    /// Reads this table in two databases side by side. `each` gets the number of rows read from the first one, and stops the
     /// reading with false; the result is `None` then.
     ///
     /// # Errors

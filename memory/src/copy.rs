@@ -1,6 +1,6 @@
 //! Copies a whole store into a new one, of either engine: a home into a server, a server into a home.
 //!
-//! What is copied is the source as it was at one moment: it is read in one transaction. Rows keep their numbers. The target is marked as an
+//! The copy is a snapshot of the source: one transaction reads it. Rows keep their numbers. The target is marked as an
 //! unfinished copy of this source, so nothing else opens it, and a copy that was killed goes on where it was. At the end both stores
 //! are read again, side by side: every row of each must be in the other, which a SHA-256 of each table on each side says,
 //! and the chain of every run is verified in the target.
@@ -64,8 +64,8 @@ pub struct CopyReport {
     pub copied: u64,
     /// Whether the target was the same before, and nothing was to be done.
     pub already: bool,
-    /// Whether it began anew, because the source was changed since an earlier, unfinished copy.
-    pub anew: bool,
+    /// Whether it started over, because the source has changed since an earlier, unfinished copy.
+    pub restarted: bool,
     /// Runs whose chain of hashes is intact.
     pub verified: u64,
     /// Runs whose chain is not, with the fault; the source has the same.
@@ -145,11 +145,11 @@ impl Store {
         if found != Target::InUse {
             work.copy().await?;
         }
-        let mut anew = false;
+        let mut restarted = false;
         let tables = match work.compare().await {
             // Rows that were there before may be of another moment.
             Err(CopyError::OtherContent { .. }) if found == Target::Unfinished => {
-                anew = true;
+                restarted = true;
                 work.clear().await?;
                 work.copy().await?;
                 work.compare().await?
@@ -162,7 +162,7 @@ impl Store {
         source.close().await?;
         let (verified, faults) = to.verify_copies(watch).await?;
         let already = found == Target::InUse;
-        Ok(CopyReport { tables, copied, already, anew, verified, faults })
+        Ok(CopyReport { tables, copied, already, restarted, verified, faults })
     }
 
     /// Ends a copy into this store: it is a store like any other from here on.

@@ -6,6 +6,7 @@
 //! - [`Place`]: the `sojourn` program with a home of its own, and its [`Answer`]s.
 //! - [`endpoint`], [`serve`]: a scripted model behind a chat endpoint, and any other scripted HTTP server.
 //! - [`Postgres`]: a private database server; [`also_in_postgres!`]: tests of both engines.
+//! - [`wav`]: a file with a sound.
 //! - [`markdown`]: the pages of the repository, for tests of what they show.
 //! - [`has`], [`skipped`]: tests of what a machine may lack.
 //!
@@ -30,6 +31,7 @@ mod model;
 mod place;
 mod postgres;
 mod process;
+mod sound;
 mod wait;
 
 pub use http::{Received, Request, serve, serve_raw};
@@ -37,6 +39,7 @@ pub use model::{answer, endpoint, reply};
 pub use place::{Answer, Place, command_in};
 pub use postgres::{Postgres, database_of, in_postgres};
 pub use process::{Running, again, command, in_own_process, is_alive, send_signal};
+pub use sound::wav;
 pub use wait::{PATIENCE, eventually, until};
 
 /// Prints why a test is skipped on this machine.

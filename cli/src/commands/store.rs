@@ -64,7 +64,7 @@ impl Place {
         }
     }
 
-    /// Opens the store. `home` has what is this machine's own of a store in a server.
+    /// Opens the store. `home` holds the local files that belong to a store on a server.
     async fn open(&self, home: &Home, is_target: bool) -> Result<Store> {
         Ok(match self {
             Self::Home(path) if is_target => Store::open_target(path).await?,
@@ -142,23 +142,25 @@ async fn copy_library(
     let mut library = to.library(target).await?;
     match from.copy_to(&mut library).await {
         Err(error @ LibraryError::OtherContent) => {
-            Err(Failure::new(Kind::Failure, error.to_string()).hint(fresh(to)).into())
+            let hint = format!("the skills of the target were not changed; {}", fresh(to));
+            Err(Failure::new(Kind::Failure, error.to_string()).hint(hint).into())
         }
         copied => Ok(Some(copied?)),
     }
 }
 
-fn fresh(to: &Place) -> String {
+/// Which target a copy can have.
+fn fresh(to: &Place) -> &'static str {
     match to {
-        Place::Home(_) => "nothing was changed; copy into a new directory".to_owned(),
-        Place::Server(_) => "nothing was changed; copy into a new database (`createdb --encoding UTF8 --template template0 NAME`)".to_owned(),
+        Place::Home(_) => "copy into a new directory",
+        Place::Server(_) => "copy into a new database (`createdb --encoding UTF8 --template template0 NAME`)",
     }
 }
 
 fn failure(error: CopyError, to: &Place) -> anyhow::Error {
     let text = error.to_string();
     let (kind, hint) = match error {
-        CopyError::OtherContent { .. } => (Kind::Failure, fresh(to)),
+        CopyError::OtherContent { .. } => (Kind::Failure, format!("nothing was changed; {}", fresh(to))),
         CopyError::Live { .. } => {
             (Kind::Failure, "stop it, and the daemon and workers that would resume it, then copy".to_owned())
         }
@@ -191,7 +193,7 @@ fn say(
             "to": to.shown(),
             "already": report.already,
             "copied_rows": report.copied,
-            "began_anew": report.anew,
+            "restarted": report.restarted,
             "tables": report.tables,
             "library": library,
             "verified_runs": report.verified,

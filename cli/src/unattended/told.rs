@@ -1,8 +1,8 @@
 //! Tells people what a run does, while it does it.
 //!
-//! News of a record are told once the record is durable, and the store marks with the message which record was told
-//! ([`Store::begin_telling`]). A process that resumes the run sees its records again and tells what is missing, so no death of a process,
-//! at whatever point, keeps news from people.
+//! A message about a record is written to the outbox once the record is durable. The same transaction stores a mark: the latest record
+//! that was reported, for each kind of event ([`Store::begin_telling`]). A process that resumes the run replays its records and reports those
+//! after the mark, so no message is lost when a process dies, at whatever point.
 
 use super::{AgentChannels, AgentKey};
 use crate::agent_file::AgentFile;
@@ -25,7 +25,8 @@ use tokio::task::JoinHandle;
 
 /// Limit on the messages that are not kept yet, that of the messages that are not delivered. More are dropped: nothing waits for them.
 const QUEUE: usize = 1000;
-/// How long the end of a run may wait until its messages are kept: as long as a busy database. Nobody resumes a run that is over.
+/// How long the end of a run may wait until its messages are in the outbox: as long as a busy database. A finished run is not resumed, so no
+/// later process would write them.
 const KEEP_WITHIN: Duration = Duration::from_secs(30);
 /// How long it may wait until they are delivered. The rest is the daemon's.
 const DELIVER_WITHIN: Duration = Duration::from_secs(5);
@@ -118,7 +119,7 @@ impl Teller {
 /// Keeps the messages of a run and delivers them, in the background.
 pub struct Telling {
     teller: Teller,
-    told: Arc<Marks>,
+    marks: Arc<Marks>,
     over: Arc<AtomicBool>,
     keeping: JoinHandle<()>,
     delivering: JoinHandle<()>,
@@ -138,7 +139,7 @@ impl Telling {
         let is_told = agent.notify.channels().next().is_some();
         let events: Vec<&str> =
             agent.notify.on.iter().filter(|_| is_told).map(|event| event.as_str()).collect();
-        let told = store.begin_telling(run, &events).await.unwrap_or_else(|error| {
+        let marks = store.begin_telling(run, &events).await.unwrap_or_else(|error| {
             tracing::warn!(%error, "cannot see what was told of the run before");
             Marks::new()
         });
@@ -147,19 +148,19 @@ impl Telling {
         }
         let (orders, received) = mpsc::channel(QUEUE);
         let over = Arc::new(AtomicBool::new(false));
-        let keeper = Keeper {
+        let writer = OutboxWriter {
             store: store.clone(),
             settings: agent.notify.clone(),
             key: key.text(),
             over: Arc::clone(&over),
         };
-        let keeping = tokio::spawn(keeper.keep_all(received));
+        let keeping = tokio::spawn(writer.write_all(received));
         let channels = Arc::new(AgentChannels(home.environments().clone()));
         let courier = Courier::new(store.clone(), Some(key.text()), channels);
         let delivering = tokio::spawn(courier.clone().run());
         let teller =
             Teller { orders, run: run.clone(), agent: key.agent.clone(), redactor: redactor.clone() };
-        Some(Self { teller, told: Arc::new(told), over, keeping, delivering, courier })
+        Some(Self { teller, marks: Arc::new(marks), over, keeping, delivering, courier })
     }
 
     /// Tells people about this run.
@@ -169,7 +170,7 @@ impl Telling {
 
     /// An observer that tells people what it sees, and passes everything on to `inner`.
     pub fn observer(&self, inner: Arc<Progress>) -> Arc<dyn Observer> {
-        let (teller, marks) = (self.teller.clone(), Arc::clone(&self.told));
+        let (teller, marks) = (self.teller.clone(), Arc::clone(&self.marks));
         Arc::new(Told { inner, teller, marks, seen: Mutex::default() })
     }
 
@@ -190,20 +191,20 @@ impl Telling {
 /// The records up to which news were told before this process, by the kind of event.
 type Marks = BTreeMap<String, EventSeq>;
 
-/// Keeps messages one after the other.
-struct Keeper {
+/// Writes messages into the outbox, one after the other.
+struct OutboxWriter {
     store: Store,
     settings: NotifySettings,
     key: String,
-    /// Whether the run is over: what is not durable now never is.
+    /// Whether the run has ended: records that are not durable by now never will be.
     over: Arc<AtomicBool>,
 }
 
-impl Keeper {
-    async fn keep_all(self, mut orders: mpsc::Receiver<Order>) {
+impl OutboxWriter {
+    async fn write_all(self, mut orders: mpsc::Receiver<Order>) {
         while let Some(order) = orders.recv().await {
             match order {
-                Order::Keep(news, record) => self.keep(&news, record).await,
+                Order::Keep(news, record) => self.write(&news, record).await,
                 Order::Finish(done) => {
                     // The end of the run may have stopped waiting.
                     let _ = done.send(());
@@ -212,10 +213,10 @@ impl Keeper {
         }
     }
 
-    async fn keep(&self, news: &News, record: Option<EventSeq>) {
+    async fn write(&self, news: &News, record: Option<EventSeq>) {
         let mut pause = FIRST_PAUSE;
         for attempt in 1..=ATTEMPTS {
-            match self.try_to_keep(news, record).await {
+            match self.try_to_write(news, record).await {
                 Ok(Posted::Kept | Posted::Known) => return,
                 Ok(Posted::Full) => {
                     return tracing::warn!("a message to people was dropped: too many are not delivered");
@@ -229,12 +230,12 @@ impl Keeper {
         }
     }
 
-    async fn try_to_keep(&self, news: &News, record: Option<EventSeq>) -> Result<Posted, Error> {
+    async fn try_to_write(&self, news: &News, record: Option<EventSeq>) -> Result<Posted, Error> {
         let Some(seq) = record else {
             let kept = notify::post(&self.store, &self.settings, &self.key, news).await?;
             return Ok(if kept { Posted::Kept } else { Posted::Full });
         };
-        // What a process tells of a record that it loses, the next one would tell again.
+        // A process may lose a record that is not durable yet. The process that resumes the run would report the same event again.
         while self.store.run(news.run.as_str()).await?.last_seq < seq {
             if self.over.load(Ordering::Acquire) {
                 return Ok(Posted::Known);

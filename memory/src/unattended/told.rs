@@ -1,5 +1,5 @@
-//! How far the news of a run were told, so that a process that dies between a record and its message loses none: the process that
-//! resumes the run sees the record again, and tells what was not told.
+//! For each run and kind of event, the latest record that was reported to people. If a process dies between a record and its message, the
+//! process that resumes the run replays the record and reports it.
 
 use super::NewMessage;
 use super::outbox::insert;
@@ -12,15 +12,15 @@ use std::collections::BTreeMap;
 pub enum Posted {
     /// They wait for their delivery.
     Kept,
-    /// The record was told before, or its kind of event is not told in this run.
+    /// The record was reported before, or the run has no subscription to its kind of event.
     Known,
     /// Too many messages wait already.
     Full,
 }
 
 impl Store {
-    /// Begins to tell news of a run, of these kinds of events and no others. Returns for each the record up to which they were
-    /// told before; of a kind that is told for the first time, that is the run's last record, so nothing old is told.
+    /// Subscribes to these kinds of events of a run, and to no others. Returns the latest reported record of each kind. For a new kind that
+    /// is the run's last record, so earlier events are not reported.
     pub async fn begin_telling(
         &self,
         run: &RunId,
@@ -33,7 +33,7 @@ impl Store {
             .execute(&mut *transaction)
             .await?;
         for event in events {
-            // Where the log has lost records since, what follows them is told again.
+            // If the log has lost records since, the records that follow are reported again.
             query(
                 "INSERT INTO told (run, event, seq) VALUES (?1, ?2, coalesce((SELECT last_seq FROM runs WHERE id = ?1), 0)) \
                  ON CONFLICT (run, event) DO UPDATE SET seq = excluded.seq WHERE excluded.seq < told.seq",

@@ -2,11 +2,12 @@
 
 use crate::common::toy::{embedding, lesson, nearest, owner, recalled};
 use crate::common::{home, payload, runtime};
+use crate::unattended::schedule;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use sojourn_memory::{
-    Arguments, CopyError, CopyReport, CopyStep, Error, EventSeq, Memories, Missed, NewMessage, NewRun,
-    NewSchedule, Overlap, Owner, RecordQuery, RunId, RunStatus, Server, Store, Timing, Work,
+    CopyError, CopyReport, CopyStep, Error, EventSeq, Memories, NewMessage, NewRun, Owner, RecordQuery,
+    RunId, RunStatus, Server, Store,
 };
 use sojourn_testkit::Postgres;
 use std::ops::ControlFlow;
@@ -42,15 +43,7 @@ async fn fill(store: &Store, runs: &[Vec<Value>], texts: &[String]) {
     memories.forget(&owner(), &gone.id).await.unwrap();
     // A schedule that was removed has used a number up.
     for name in ["removed", "daily"] {
-        let new = NewSchedule {
-            name: name.to_owned(),
-            work: Work::Run { agent: "agent.toml".to_owned(), arguments: Arguments::default() },
-            timing: Timing::EveryMs(1000),
-            missed: Missed::Run,
-            overlap: Overlap::Refuse,
-            created_ms: 0,
-        };
-        store.add_schedule(new).await.unwrap();
+        store.add_schedule(schedule(name)).await.unwrap();
     }
     store.remove_schedule("removed", 5).await.unwrap();
     store.begin_telling(&id(0), &["goal"]).await.unwrap();
@@ -135,7 +128,7 @@ mod with_postgres {
                 fill(&here, &runs, &texts).await;
                 let (there, report) =
                     copy(&here, async || server(far.path(), &url).await, &there).await.unwrap();
-                assert!(!report.already && !report.anew && report.faults.is_empty(), "{report:?}");
+                assert!(!report.already && !report.restarted && report.faults.is_empty(), "{report:?}");
                 is_same(&here, &there).await;
                 let open = async || Store::open_target(last.path()).await.unwrap();
                 let (home, _) = copy(&there, open, &back).await.unwrap();
@@ -202,7 +195,7 @@ mod with_postgres {
         assert!(matches!(&live, Err(CopyError::Live { run }) if *run == id(7)), "{live:?}");
         writer.close(RunStatus::Finished).await.unwrap();
         let report = here.copy_to(&there, &mut |_| ControlFlow::Continue(())).await.unwrap();
-        assert!(report.anew, "{report:?}");
+        assert!(report.restarted, "{report:?}");
         there.finish_copy().await.unwrap();
         is_same(&here, &there).await;
         Store::connect(far.path(), &url, Owner::alone()).await.unwrap();

@@ -15,7 +15,8 @@ async fn store() -> (tempfile::TempDir, Store) {
     (home, store)
 }
 
-fn new(name: &str) -> NewSchedule {
+/// A schedule of a run each second.
+pub fn schedule(name: &str) -> NewSchedule {
     NewSchedule {
         name: name.to_owned(),
         work: Work::Run { agent: "agent.toml".to_owned(), arguments: Arguments::default() },
@@ -23,6 +24,17 @@ fn new(name: &str) -> NewSchedule {
         missed: Missed::Run,
         overlap: Overlap::Refuse,
         created_ms: 0,
+    }
+}
+
+fn message(at_ms: i64) -> NewMessage {
+    NewMessage {
+        run: run("run-1"),
+        agent: "agent.toml".to_owned(),
+        channel: "webhook".to_owned(),
+        event: "goal".to_owned(),
+        body: "{}".to_owned(),
+        at_ms,
     }
 }
 
@@ -43,7 +55,7 @@ async fn record(store: &Store, schedule: &Schedule, seen_ms: i64, dues: &[Due]) 
 #[tokio::test]
 async fn a_due_time_is_recorded_once_whoever_is_first() {
     let (_home, store) = store().await;
-    let schedule = store.add_schedule(new("a")).await.unwrap();
+    let schedule = store.add_schedule(schedule("a")).await.unwrap();
     assert_eq!(record(&store, &schedule, 1000, &[due(1000)]).await, Some(vec![1000]));
     assert_eq!(record(&store, &schedule, 1000, &[due(1000)]).await, None, "by an older reading");
     let jobs = store.open_jobs().await.unwrap();
@@ -65,7 +77,7 @@ async fn a_due_time_is_recorded_once_whoever_is_first() {
 async fn a_schedule_starts_runs_or_collects_logs() {
     let (_home, store) = store().await;
     let collection = LogCollection { newest: Some(3), older_than_ms: Some(5), pause_runs: true };
-    let works = [new("a").work, Work::CollectLogs(collection)];
+    let works = [schedule("a").work, Work::CollectLogs(collection)];
     for (name, work) in ["a", "b"].into_iter().zip(works.clone()) {
         store.add_schedule(NewSchedule { work, ..new(name) }).await.unwrap();
     }
@@ -76,7 +88,7 @@ async fn a_schedule_starts_runs_or_collects_logs() {
 #[tokio::test]
 async fn a_clock_that_was_ahead_records_no_due_time_twice() {
     let (_home, store) = store().await;
-    let schedule = store.add_schedule(new("a")).await.unwrap();
+    let schedule = store.add_schedule(schedule("a")).await.unwrap();
     assert_eq!(record(&store, &schedule, 1000, &[due(1000)]).await, Some(vec![1000]));
     let ahead = store.schedule("a").await.unwrap();
     assert_eq!(record(&store, &ahead, 500, &[]).await, Some(Vec::new()));
@@ -89,7 +101,7 @@ async fn a_clock_that_was_ahead_records_no_due_time_twice() {
 #[tokio::test]
 async fn a_schedule_that_was_paused_or_removed_meanwhile_records_nothing() {
     let (_home, store) = store().await;
-    let read = store.add_schedule(new("a")).await.unwrap();
+    let read = store.add_schedule(schedule("a")).await.unwrap();
     store.pause_schedule("a", true, 500).await.unwrap();
     assert_eq!(record(&store, &read, 1000, &[due(1000)]).await, None);
     store.pause_schedule("a", false, 7000).await.unwrap();
@@ -100,8 +112,8 @@ async fn a_schedule_that_was_paused_or_removed_meanwhile_records_nothing() {
     store.remove_schedule("a", 8001).await.unwrap();
     assert_eq!(store.jobs(None, 10).await.unwrap()[0].state, JobState::Cancelled);
     assert!(matches!(store.remove_schedule("a", 8002).await, Err(Error::NoSuchSchedule { .. })));
-    assert!(store.add_schedule(new("a")).await.is_ok(), "its name is free again");
-    assert!(matches!(store.add_schedule(new("a")).await, Err(Error::ScheduleExists { .. })));
+    assert!(store.add_schedule(schedule("a")).await.is_ok(), "its name is free again");
+    assert!(matches!(store.add_schedule(schedule("a")).await, Err(Error::ScheduleExists { .. })));
 }
 
 async fn ask(store: &Store, text: &str) -> PendingApproval {
@@ -279,14 +291,7 @@ async fn what_is_forgotten_is_in_no_title_and_where_it_must_stay_is_named() {
 async fn messages_that_were_given_up_do_not_pile_up() {
     let (_home, store) = store().await;
     for number in 0..1010 {
-        let message = NewMessage {
-            run: run("run-1"),
-            agent: "agent.toml".to_owned(),
-            channel: "webhook".to_owned(),
-            event: "goal".to_owned(),
-            body: "{}".to_owned(),
-            at_ms: number,
-        };
+        let message = message(number);
         assert!(store.post(&message).await.unwrap());
         let taken = store.take_message(None, 2000, 0).await.unwrap().unwrap();
         store.message_failed(taken.no, "gone", None, 2000).await.unwrap();
@@ -294,7 +299,7 @@ async fn messages_that_were_given_up_do_not_pile_up() {
     assert_eq!(store.message_counts().await.unwrap(), (0, 0, 1000));
 }
 
-/// News are kept once for each record, whichever process saw the record, and nothing of a time when nobody wanted news.
+/// Each record is reported once, whichever process saw it. Records from before the first subscription are not reported.
 #[tokio::test]
 async fn news_of_a_record_are_kept_once_and_old_ones_not_at_all() {
     let (_home, store) = store().await;
@@ -303,14 +308,7 @@ async fn news_of_a_record_are_kept_once_and_old_ones_not_at_all() {
         writer.append("step", n, json!({"n": n}), vec![]).await.unwrap();
     }
     writer.close(RunStatus::Paused).await.unwrap();
-    let message = NewMessage {
-        run: run("run-1"),
-        agent: "agent.toml".to_owned(),
-        channel: "webhook".to_owned(),
-        event: "goal".to_owned(),
-        body: "{}".to_owned(),
-        at_ms: 0,
-    };
+    let message = message(0);
     let one = std::slice::from_ref(&message);
     let post = async |event: &'static str, seq| {
         store.post_of_record(&run("run-1"), (event, EventSeq(seq)), one).await.unwrap()

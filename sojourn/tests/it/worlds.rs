@@ -162,6 +162,15 @@ fn without_gymnasium_it_is_said_how_to_get_it() {
     assert!(said(&output).contains("`sojourn environments install gym PACKAGE…`"), "{}", said(&output));
 }
 
+#[test]
+fn a_check_takes_random_steps_where_every_action_has_arguments() {
+    let place = corridor("offers");
+    let check = ["environments", "check", "agent.toml", "--steps", "30", "--json"];
+    let output = sojourn(place.path(), &check);
+    assert!(output.status.success(), "{}", said(&output));
+    assert_eq!(document(&output)["steps"], 30, "{}", said(&output));
+}
+
 /// A package that has a source distribution alone, whose build leaves `ran` in its directory.
 const SOURCE_PACKAGE: &str = r#"
 import io, tarfile

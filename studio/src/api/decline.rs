@@ -114,7 +114,7 @@ fn fork_before(outline: &Outline, first: u64, until: u64) -> Option<(u64, u64)> 
             }
         });
     if let (None, Some(before)) = (asked, task) {
-        // What is decided upon an event is settled with it: the choice is open as long as the event has not come.
+        // A decision is settled by the event before it: the choice of the task stays open until that event.
         let event = EVENTS.into_iter().filter_map(|kind| last(kind, before)).max();
         return Some((event?.checked_sub(1).filter(|at| *at > 0)?, before));
     }

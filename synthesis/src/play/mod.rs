@@ -181,7 +181,7 @@ struct Game<'a, W> {
 
 impl<W: PracticeWorld> Game<'_, W> {
     async fn play(mut self) -> Result<Findings, ExplorationError<W::Error>> {
-        // What is offered tells states apart better than fields do; where that leads nowhere, little is lost.
+        // A list of possible calls describes a state better than its fields do. If it leads nowhere, few episodes are lost.
         if self.is_offered() && self.learn_offers().await? {
             return Ok(self.found());
         }

@@ -154,7 +154,7 @@ pub(crate) fn preferences() -> [(&'static str, Value); 2] {
         "safebrowsing": {"enabled": false},
         "alternate_error_pages": {"enabled": false},
         "signin": {"allowed": false},
-        // Nobody clicks through a warning of a certificate.
+        // Chromium offers no way past a warning of a certificate.
         "ssl": {"error_override_allowed": false},
     });
     let browser = json!({"dns_over_https": {"mode": "off"}});

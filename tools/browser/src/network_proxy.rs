@@ -1,7 +1,7 @@
 //! The browser's only way to the network: an HTTP proxy on loopback that connects to allowed hosts only.
 //! Pages, scripts, images, sockets and redirects all pass through it, and so does what the browser requests by itself.
-//! It has two listeners: the browser sends `WebSocket`s to one and everything else to the other, so that what is in a connection that
-//! is encrypted is known without reading it.
+//! It has two listeners: the browser sends `WebSocket`s to one and everything else to the other, so the proxy knows
+//! the purpose of an encrypted connection without reading it.
 //!
 //! It compares every plain request with the [`RequestGrants`] once more, because the
 //! [interceptor](crate::interceptor) learns of requests only where Chromium tells it.

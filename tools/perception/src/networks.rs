@@ -71,7 +71,7 @@ fn total(loaded: &[Loaded]) -> u64 {
     loaded.iter().map(|one| one.bytes).fold(0, u64::saturating_add)
 }
 
-/// Size of a file, or of the files in a folder, in bytes; 0 for what is not there, which loading reports.
+/// Size of a file, or of the files in a folder, in bytes; 0 for a missing file, which loading reports.
 fn size(path: &Path) -> u64 {
     let Ok(about) = std::fs::metadata(path) else { return 0 };
     if about.is_file() {

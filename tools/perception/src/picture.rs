@@ -142,7 +142,7 @@ fn name(format: ImageFormat) -> Option<&'static str> {
     })
 }
 
-/// Whether a JPEG has its end mark. The decoder fills what is missing with grey, so one that was cut off would look whole.
+/// Whether a JPEG has its end mark. The decoder fills the missing part of a truncated picture with grey, so the picture would look whole.
 fn ends(jpeg: &[u8]) -> bool {
     let mut at = 2;
     while let Some(found) = jpeg.get(at..).and_then(|rest| rest.iter().position(|byte| *byte == 0xff)) {
@@ -151,9 +151,9 @@ fn ends(jpeg: &[u8]) -> bool {
             Some(0xd9) => return true,
             // The next byte may be the mark's.
             Some(0xff) => {}
-            // Within the coded picture: a byte of 255, and marks to begin anew from.
+            // Within the coded picture: a byte of 255, and restart markers.
             Some(0x00 | 0x01 | 0xd0..=0xd8) => at += 1,
-            // A segment with its length. What is in it may look like marks: EXIF has small pictures.
+            // A segment with its length. Its content may look like markers: EXIF has small pictures.
             Some(_) => {
                 let length =
                     jpeg.get(at + 1..at + 3).map_or(0, |b| usize::from(u16::from_be_bytes([b[0], b[1]])));

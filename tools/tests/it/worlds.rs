@@ -122,6 +122,35 @@ async fn actions_take_the_arguments_of_their_schema_and_possible_calls_are_bound
 }
 
 #[tokio::test]
+async fn programs_read_which_calls_are_possible_also_under_a_policy_that_denies_acting() {
+    let world: Box<dyn Environment> = Box::new(corridor("offers", None).await.unwrap());
+    let spec = world.spec().tools.iter().find(|tool| tool.name == "available").unwrap();
+    assert!(spec.effects.changes_nothing());
+    let mut denying = Policies::default();
+    denying.add(&serde_json::from_value(json!({"default": "deny"})).unwrap()).unwrap();
+    let mut world = PolicedEnvironment::wrap(world, std::sync::Arc::new(denying));
+    world.reset(1).await.unwrap();
+    let (actions, offered) = carry_out(world.as_mut(), &call("available", &json!({}))).await.unwrap();
+    assert!(actions.is_empty(), "asking is no step");
+    assert_eq!(offered.unwrap().value.unwrap(), json!([{"name": "go", "args": {"to": "right"}}]));
+    let (actions, outcome) = carry_out(world.as_mut(), &call("go", &json!({"to": "right"}))).await.unwrap();
+    assert_eq!((actions.len(), outcome.unwrap().failure), (0, Some(FailureKind::Denied)));
+
+    let mut free = corridor("offers", None).await.unwrap();
+    free.reset(1).await.unwrap();
+    carry_out(&mut free, &call("go", &json!({"to": "right"}))).await.unwrap();
+    let (_, offered) = carry_out(&mut free, &call("available", &json!({}))).await.unwrap();
+    assert_eq!(offered.unwrap().value.unwrap().as_array().unwrap().len(), 2, "after a step there are others");
+    // An action of that name would pass the policy as this tool does.
+    let refused = corridor("offers-itself", None).await.err().unwrap();
+    assert!(refused.contains("no action can have the tool name `available`"), "{refused}");
+    let mut silent = corridor("arguments", None).await.unwrap();
+    silent.reset(1).await.unwrap();
+    let (_, outcome) = carry_out(&mut silent, &call("available", &json!({}))).await.unwrap();
+    assert!(!outcome.unwrap().ok, "a world that does not say so has no such tool");
+}
+
+#[tokio::test]
 async fn a_world_without_tasks_gets_one_and_its_rewards_are_added_up_in_the_state() {
     let program = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/worlds/cellar.py");
     let command = vec!["python3".to_owned(), program.display().to_string()];

@@ -30,10 +30,14 @@ if FAULT == "no-actions":
     WORLD["actions"] = []
 if FAULT == "twice":
     WORLD["actions"] = ["go-on", "go_on"]
+GO = {"name": "go", "description": "goes", "input": {
+    "type": "object", "properties": {"to": {"enum": ["left", "right"]}, "cells": {"type": "integer", "minimum": 1, "default": 1}},
+    "required": ["to"], "additionalProperties": False}}
 if FAULT == "arguments":
-    WORLD["actions"] = ["wait", {"name": "go", "description": "goes", "input": {
-        "type": "object", "properties": {"to": {"enum": ["left", "right"]}, "cells": {"type": "integer", "minimum": 1, "default": 1}},
-        "required": ["to"], "additionalProperties": False}}]
+    WORLD["actions"] = ["wait", GO]
+if FAULT in ("offers", "offers-itself"):
+    WORLD["available"] = True
+    WORLD["actions"] = [GO] if FAULT == "offers" else [GO, "available"]
 if FAULT in ("pictures", "no-picture"):
     WORLD["frames"] = True
 if FAULT == "unknown-key":
@@ -53,6 +57,8 @@ def seen(failed=None):
     if FAULT == "cause" and ended:
         ended = {"kind": "died", "cause": "a door fell shut"}
     available = None
+    if FAULT == "offers":
+        available = [{"name": "go", "args": {"to": to}} for to in ["left", "right"] if cell > 0 or to == "right"]
     if FAULT == "arguments":
         available = [{"name": "go", "args": {"to": "right"}}, "wait", "fly", {"name": "go", "args": {"to": "up"}}]
         available += ["wait"] * 10_000

@@ -117,7 +117,7 @@ impl Machine {
     }
 }
 
-/// What is done to the machines.
+/// A fault that is caused in the cluster.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Fault {
     Kill,
@@ -170,6 +170,7 @@ pub fn machines_that_fail(shim: &Shim) -> Result<()> {
         say(&format!("  {:4} s: {what}; {} runs are open", begun.elapsed().as_secs(), cluster.open()?));
         *happened.entry(fault).or_default() += 1;
         match fault {
+            // Dropping the old worker kills it.
             Fault::Kill => machines[chosen] = cluster.machine(&options, &[])?,
             Fault::Sleep => {
                 machines[chosen].signal(Signal::STOP)?;

@@ -235,7 +235,7 @@ fn a_call_that_waits_is_shown_whole_and_answered_from_the_page() {
         return;
     }
     let place = place();
-    unattended::asking(&place, "unanswered = \"wait\"");
+    unattended::approvals::asking(&place, "unanswered = \"wait\"");
     let studio = Studio::start(place.path());
     let agent = place.path().canonicalize().unwrap().join("agent.toml");
     let begun = studio.post("/api/runs", &json!({"agent": agent, "steps": 1})).json();
@@ -259,7 +259,7 @@ fn a_call_that_waits_is_shown_whole_and_answered_from_the_page() {
         }
         studio.get(&format!("/api/runs/{run}")).json()["run"]["live"] == false
     });
-    let decided = unattended::decisions(&place);
+    let decided = unattended::approvals::decisions(&place);
     assert_eq!((&decided[0]["granted"], &decided[0]["approval"]), (&json!(true), &json!(id)));
     assert!(decided[0]["by"].as_str().unwrap().starts_with("a person in the studio, who allowed it"));
 }

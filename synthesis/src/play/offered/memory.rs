@@ -1,5 +1,5 @@
-//! What one episode has shown: lines of text, places and the ways between them, what was tried where. From it each call that the world
-//! offers gets traits. The same as `policy.js`, which programs carry with them.
+//! The memory of one episode: lines of text, places and the ways between them, and which calls were made where. The traits of each possible
+//! call come from it. Programs carry the same logic with them (`policy.js`).
 
 use super::weights::Names;
 use serde_json::Value;
@@ -84,7 +84,7 @@ pub(super) struct Chance {
     pub(super) first: usize,
 }
 
-/// What one episode has shown.
+/// The memory of one episode.
 pub(super) struct Memory<'a> {
     shape: &'a Shape,
     lines: Vec<Line>,

@@ -1,4 +1,4 @@
-//! Playing where the world says which calls are possible: what makes a call worth making is learned, whatever is offered.
+//! Play in worlds that list the possible calls: a linear model learns which calls are worth making.
 //!
 //! A call has *traits* ([`memory`]): its words; what a line of the state's texts says of it ("roast the red pepper" and `cook red pepper in
 //! oven` have `cook … in oven` and `roast the …` in common); whether it was made here before, and what came of it; where it leads. A
@@ -49,7 +49,7 @@ const RISE: f64 = 0.05;
 const LEAST: f64 = 0.004;
 const CARRIED: usize = 2000;
 
-/// What is learned of a world that says which calls are possible.
+/// A model of the possible calls of a world, and the samples it is fitted to.
 #[derive(Default)]
 struct Learner {
     shape: Shape,

@@ -50,7 +50,7 @@ impl Names {
         }
     }
 
-    /// What a call with these traits may be worth beyond what is known: the more, the seldomer one of its kind was made.
+    /// Bonus for a call with these traits: the fewer calls of its kind were made, the larger.
     pub(super) fn hope(&self, traits: &[u32]) -> f64 {
         let kinds = traits.iter().map(|one| *one as usize).filter(|one| self.is_kind[*one]);
         let seldom = kinds.map(|one| self.made[one]).min();

@@ -1,6 +1,6 @@
 // The functions that the driver calls. Their results hold no halves of characters, which JSON cannot carry.
 
-// A page of the browser's own, such as a warning of a certificate, is nobody's to read or to act on: its buttons change what the
+// The agent neither reads nor uses a page of the browser's own, such as a warning of a certificate: its buttons change what the
 // browser trusts. Neither a page nor its scripts can have this address.
 const ownPage = () => location.protocol !== "chrome-error:" ? null
   : "the browser shows an error of its own and no page of a site: it cannot be reached, or its certificate is not valid; open another page, or go back";

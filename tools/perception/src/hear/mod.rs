@@ -167,9 +167,9 @@ impl std::fmt::Display for Segment {
 
 #[cfg(test)]
 mod tests {
-    use super::sound::tests::wav;
     use super::*;
     use serde_json::json;
+    use sojourn_testkit::wav;
     use sojourn_tools::{CallLimits, MediaInMemory, MediaStore, ToolCall, Toolbox};
     use std::path::PathBuf;
 
@@ -194,7 +194,7 @@ mod tests {
         assert!(hear(b"GIF89a\x03\0\x02\0\0\0\0;".to_vec(), "hear_speech").await.ends_with("is no sound"));
         let message = hear(b"OggS but nothing after it".to_vec(), "hear_transcribe").await;
         assert!(message.contains("no WAV, FLAC, MP3 or Ogg Vorbis"), "{message}");
-        let message = hear(wav(8000, 1, &[0; 800]), "hear_speech").await;
+        let message = hear(wav(8000, 1, [0; 800]), "hear_speech").await;
         assert!(message.contains("cannot read `/nowhere/at/all`"), "{message}");
     }
 

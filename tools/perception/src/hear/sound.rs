@@ -185,25 +185,9 @@ fn mixed(samples: &[f32], channels: usize) -> Vec<f32> {
 }
 
 #[cfg(test)]
-pub(crate) mod tests {
+mod tests {
     use super::*;
-
-    /// A WAV file of 16-bit samples, the channels interleaved.
-    pub(crate) fn wav(rate: u32, channels: u16, samples: &[i16]) -> Vec<u8> {
-        let data: Vec<u8> = samples.iter().flat_map(|sample| sample.to_le_bytes()).collect();
-        let bytes = u32::try_from(data.len()).unwrap();
-        let mut file = b"RIFF".to_vec();
-        file.extend((36 + bytes).to_le_bytes());
-        file.extend(b"WAVEfmt \x10\0\0\0\x01\0");
-        file.extend(channels.to_le_bytes());
-        file.extend(rate.to_le_bytes());
-        file.extend((rate * u32::from(channels) * 2).to_le_bytes());
-        file.extend((channels * 2).to_le_bytes());
-        file.extend(b"\x10\0data");
-        file.extend(bytes.to_le_bytes());
-        file.extend(data);
-        file
-    }
+    use sojourn_testkit::wav;
 
     fn tone(rate: u32, seconds: f32, channels: u16) -> Vec<i16> {
         let count = (rate as f32 * seconds) as usize;
@@ -224,7 +208,7 @@ pub(crate) mod tests {
     #[test]
     fn a_tone_is_the_same_whatever_the_rate_and_the_channels() {
         for (rate, channels) in [(8000, 1), (11_025, 1), (16_000, 2), (44_100, 2), (48_000, 1), (44_101, 1)] {
-            let samples = all(wav(rate, channels, &tone(rate, 0.5, channels))).unwrap();
+            let samples = all(wav(rate, channels, tone(rate, 0.5, channels))).unwrap();
             assert!(samples.len().abs_diff(8000) <= 2, "{rate}: {}", samples.len());
             let wrong = samples[400..7600].iter().enumerate().map(|(at, sample)| {
                 let time = (at + 400) as f32 / RATE as f32;
@@ -238,7 +222,7 @@ pub(crate) mod tests {
     #[test]
     fn a_tone_that_the_rate_cannot_hold_is_silenced_and_not_folded_down() {
         let high: Vec<i16> = (0..24_000).map(|at| [0, 16_000, 0, -16_000][at % 4]).collect();
-        let samples = all(wav(48_000, 1, &high)).unwrap();
+        let samples = all(wav(48_000, 1, high)).unwrap();
         let loudest = samples[200..7800].iter().fold(0.0_f32, |most, sample| most.max(sample.abs()));
         assert!(loudest < 0.01, "{loudest}");
     }
@@ -249,12 +233,12 @@ pub(crate) mod tests {
         for bytes in [&b""[..], b"no sound at all, but a text", b"\x89PNG\r\n\x1a\nis a picture"] {
             assert!(error(bytes).contains("no WAV, FLAC, MP3 or Ogg Vorbis"), "{}", error(bytes));
         }
-        let whole = wav(16_000, 1, &tone(16_000, 1.0, 1));
+        let whole = wav(16_000, 1, tone(16_000, 1.0, 1));
         assert!(error(&whole[..30]).starts_with("the "), "{}", error(&whole[..30]));
         // What there is of a truncated one counts.
         assert_eq!(all(whole[..44 + 16_000].to_vec()).unwrap().len(), 8000);
-        assert_eq!(all(wav(16_000, 1, &[])), Ok(Vec::new()));
-        let error = error(&wav(100, 1, &[0; 400]));
+        assert_eq!(all(wav(16_000, 1, [])), Ok(Vec::new()));
+        let error = error(&wav(100, 1, [0; 400]));
         assert!(error.contains("100 samples a second"), "{error}");
         let missing = SoundReader::open(Path::new("/nowhere/at/all.wav")).err().unwrap().to_string();
         assert!(missing.starts_with("cannot read `/nowhere/at/all.wav`"), "{missing}");

@@ -40,23 +40,9 @@ fn spans(outcome: &ToolOutcome) -> (Vec<(u64, u64)>, u64) {
     )
 }
 
-/// A WAV file of 16-bit samples, each once for each channel.
+/// A WAV file with each sample once for each channel.
 fn wav(rate: u32, channels: u16, samples: impl Iterator<Item = i16>) -> Vec<u8> {
-    let data: Vec<u8> = samples
-        .flat_map(|sample| std::iter::repeat_n(sample.to_le_bytes(), channels.into()).flatten())
-        .collect();
-    let bytes = u32::try_from(data.len()).unwrap();
-    let mut file = b"RIFF".to_vec();
-    file.extend((36 + bytes).to_le_bytes());
-    file.extend(b"WAVEfmt \x10\0\0\0\x01\0");
-    file.extend(channels.to_le_bytes());
-    file.extend(rate.to_le_bytes());
-    file.extend((rate * u32::from(channels) * 2).to_le_bytes());
-    file.extend((channels * 2).to_le_bytes());
-    file.extend(b"\x10\0data");
-    file.extend(bytes.to_le_bytes());
-    file.extend(data);
-    file
+    sojourn_testkit::wav(rate, channels, samples.flat_map(|one| std::iter::repeat_n(one, channels.into())))
 }
 
 /// Three seconds with a tone in the second one.

@@ -6,8 +6,8 @@
     reason = "a test that cannot go on fails; one that is skipped says so"
 )]
 
+use crate::support::chromium;
 use crate::support::sockets::{Socket, argument, processes_with, sockets_of};
-use crate::support::{act, chromium};
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::State;
@@ -19,13 +19,12 @@ use sojourn_testkit::eventually;
 use std::collections::BTreeSet;
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::{Arc, Mutex};
-use tokio::io::AsyncReadExt as _;
 
 type Requests = Arc<Mutex<BTreeSet<String>>>;
 
 /// A server of the hostile pages, and the hosts that a page must not reach.
-struct Hostile {
-    address: SocketAddr,
+pub(super) struct Hostile {
+    pub(super) address: SocketAddr,
     /// Method and path of each request that arrived.
     requests: Requests,
     /// A host that is not listed, for every protocol: it answers nothing and counts.
@@ -34,7 +33,7 @@ struct Hostile {
 }
 
 impl Hostile {
-    async fn start() -> Self {
+    pub(super) async fn start() -> Self {
         let udp = UdpSocket::bind("127.0.0.1:0").unwrap();
         udp.set_nonblocking(true).unwrap();
         let tcp = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
@@ -64,7 +63,7 @@ impl Hostile {
         Self { address, requests, udp, tcp }
     }
 
-    fn url(&self, path: &str) -> String {
+    pub(super) fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)
     }
 
@@ -295,140 +294,6 @@ async fn no_spelling_and_no_feature_of_a_page_passes_the_rules_for_requests() {
     others.retain(|request| !expected.contains(&request.as_str()) && request != "POST /%67ranted/y");
     assert_eq!(others, Vec::<String>::new());
     assert_eq!(hostile.arrived(), (0, 0));
-}
-
-/// The first bytes of each connection to a host that never answers, until the test ends.
-async fn first_bytes() -> (SocketAddr, Arc<Mutex<Vec<Vec<u8>>>>) {
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    let seen: Arc<Mutex<Vec<Vec<u8>>>> = Arc::default();
-    let kept = Arc::clone(&seen);
-    tokio::spawn(async move {
-        while let Ok((mut stream, _)) = listener.accept().await {
-            let kept = Arc::clone(&kept);
-            tokio::spawn(async move {
-                let mut bytes = vec![0; 4096];
-                let count = stream.read(&mut bytes).await.unwrap_or(0);
-                bytes.truncate(count);
-                // The browser connects ahead of what it may need.
-                if count > 0 {
-                    kept.lock().unwrap().push(bytes);
-                }
-            });
-        }
-    });
-    (address, seen)
-}
-
-#[tokio::test]
-async fn an_encrypted_connection_of_a_page_cannot_carry_a_socket() {
-    let Some(program) = chromium() else { return };
-    let (host, seen) = first_bytes().await;
-    let hostile = Hostile::start().await;
-    let hosts = vec![hostile.address.to_string(), host.to_string()];
-    let try_socket = format!(
-        "new Promise(done => {{ const socket = new WebSocket('wss://{host}/live'); socket.onerror = () => done('error'); \
-         socket.onopen = () => done('open'); }})"
-    );
-    for (send, arrives) in [(vec![], false), (vec![format!("https://{host}/live")], true)] {
-        let grants = Some(RequestGrants::new(&send, &[]).unwrap());
-        let settings =
-            Settings { program: Some(program.clone()), hosts: hosts.clone(), grants, ..Settings::default() };
-        let browser = Arc::new(Chromium::start(&settings).await.unwrap());
-        let mut page = browser.page().await.unwrap();
-        // A page's connection gets through, and offers nothing that a socket could be hidden in (RFC 8441).
-        page.open(&format!("https://{host}/")).await.unwrap_err();
-        let hellos = std::mem::take(&mut *seen.lock().unwrap());
-        assert!(!hellos.is_empty());
-        for hello in &hellos {
-            let offers = |name: &[u8]| hello.windows(name.len()).any(|window| window == name);
-            assert!(offers(b"\x08http/1.1") && !offers(b"\x02h2"), "{hello:?}");
-        }
-        page.open(&hostile.url("/read/x")).await.unwrap();
-        assert_eq!(page.evaluate(&try_socket).await.unwrap(), json!("error"), "nobody answers it");
-        assert_eq!(!seen.lock().unwrap().is_empty(), arrives, "{send:?}");
-        seen.lock().unwrap().clear();
-    }
-}
-
-#[tokio::test]
-async fn nobody_clicks_through_a_warning_of_a_certificate() {
-    let Some(program) = chromium() else { return };
-    let Some((address, _server)) = falsely_certified() else { return };
-    let hostile = Hostile::start().await;
-    let hosts = vec![hostile.address.to_string(), address.to_string()];
-    let settings = Settings { program: Some(program), hosts, ..Settings::default() };
-    let browser = Arc::new(Chromium::start(&settings).await.unwrap());
-    let mut page = browser.page().await.unwrap();
-    page.open(&hostile.url("/read/x")).await.unwrap();
-    // As a link does it: the tab shows the browser's warning.
-    page.evaluate(&format!("location.href = 'https://{address}/'")).await.unwrap();
-    eventually("the warning is shown", async || {
-        let view = page.observe().await.unwrap();
-        let told = view.events.iter().any(|event| event.contains("its certificate is not valid"));
-        assert_eq!(told, view.state["elements"] == json!([]) && view.url().is_empty(), "{view:?}");
-        told.then_some(())
-    })
-    .await;
-    for call in ["click(\"Advanced\")", "press(\"t\")", "read()", "scroll(10)"] {
-        let outcome = page.act(&act(call)).await.unwrap();
-        assert!(!outcome.ok && outcome.message.contains("an error of its own"), "{call}: {outcome:?}");
-    }
-    // Not even whoever gets at the page itself: the browser does not offer it.
-    for id in ["details-button", "proceed-link"] {
-        let click = format!("document.getElementById('{id}')?.click()");
-        page.evaluate(&click).await.unwrap();
-    }
-    page.open(&hostile.url("/read/y")).await.unwrap();
-    let error = page.open(&format!("https://{address}/")).await.unwrap_err().to_string();
-    assert!(error.contains("ERR_CERT"), "{error}");
-}
-
-/// A server whose certificate nobody signed; `None` where `python3` or `openssl` are missing.
-fn falsely_certified() -> Option<(SocketAddr, Server)> {
-    let place = tempfile::tempdir().unwrap();
-    let made = std::process::Command::new("openssl")
-        .args(
-            "req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost -keyout key.pem -out cert.pem"
-                .split(' '),
-        )
-        .current_dir(place.path())
-        .output();
-    if !made.is_ok_and(|made| made.status.success()) {
-        sojourn_testkit::skipped("there is no openssl");
-        return None;
-    }
-    let mut server = std::process::Command::new("python3")
-        .args(["-u", "-c", FALSE_SERVER])
-        .current_dir(place.path())
-        .stdout(std::process::Stdio::piped())
-        .stderr(std::process::Stdio::null())
-        .spawn()
-        .ok()?;
-    let mut port = String::new();
-    std::io::BufRead::read_line(&mut std::io::BufReader::new(server.stdout.take().unwrap()), &mut port)
-        .unwrap();
-    let address = format!("127.0.0.1:{}", port.trim()).parse().unwrap();
-    Some((address, Server(server)))
-}
-
-const FALSE_SERVER: &str = "import http.server, ssl
-server = http.server.ThreadingHTTPServer(('127.0.0.1', 0), http.server.SimpleHTTPRequestHandler)
-context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-context.load_cert_chain('cert.pem', 'key.pem')
-server.socket = context.wrap_socket(server.socket, server_side=True)
-print(server.server_port)
-server.serve_forever()";
-
-/// A process that ends with the test.
-struct Server(std::process::Child);
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        // It may have ended.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
 }
 
 #[tokio::test]

@@ -6,4 +6,5 @@ mod processes;
 mod reading;
 mod reference;
 mod revival;
+mod tls;
 mod world;
