@@ -79,7 +79,7 @@ async fn a_schedule_starts_runs_or_collects_logs() {
     let collection = LogCollection { newest: Some(3), older_than_ms: Some(5), pause_runs: true };
     let works = [schedule("a").work, Work::CollectLogs(collection)];
     for (name, work) in ["a", "b"].into_iter().zip(works.clone()) {
-        store.add_schedule(NewSchedule { work, ..new(name) }).await.unwrap();
+        store.add_schedule(NewSchedule { work, ..schedule(name) }).await.unwrap();
     }
     let read: Vec<Work> = store.schedules().await.unwrap().into_iter().map(|one| one.settings.work).collect();
     assert_eq!(read, works);
@@ -248,7 +248,7 @@ async fn what_is_forgotten_is_in_no_title_and_where_it_must_stay_is_named() {
     store.create_run(titled).await.unwrap();
     let arguments = || Arguments { always: vec![format!("--goal=find out whether {text}")], first: vec![] };
     let work = Work::Run { agent: "agent.toml".to_owned(), arguments: arguments() };
-    store.add_schedule(NewSchedule { work, ..new("a") }).await.unwrap();
+    store.add_schedule(NewSchedule { work, ..schedule("a") }).await.unwrap();
     let on_a_server = store.server().is_some();
     let over = run("run-2");
     if on_a_server {
