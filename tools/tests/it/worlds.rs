@@ -127,7 +127,8 @@ async fn programs_read_which_calls_are_possible_also_under_a_policy_that_denies_
     let spec = world.spec().tools.iter().find(|tool| tool.name == "available").unwrap();
     assert!(spec.effects.changes_nothing());
     let mut denying = Policies::default();
-    denying.add(&serde_json::from_value(json!({"default": "deny"})).unwrap()).unwrap();
+    let all = json!({"rule": [{"tool": "*", "then": "deny"}]});
+    denying.add(&serde_json::from_value(all).unwrap()).unwrap();
     let mut world = PolicedEnvironment::wrap(world, std::sync::Arc::new(denying));
     world.reset(1).await.unwrap();
     let (actions, offered) = carry_out(world.as_mut(), &call("available", &json!({}))).await.unwrap();
