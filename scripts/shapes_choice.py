@@ -2,8 +2,9 @@
 """Counts how often a model that sees chooses the shape and the colour of a picture rightly: shapes_choice.py URL FOLDER.
 
 URL is that of `sojourn models serve smollm2-135m-instruct --mmproj FOLDER/mmproj.gguf`, whose token is in SOJOURN_MODEL_TOKEN; FOLDER is
-what scripts/shapes_projector.py made. One process holds the model; the answer is a grammar-constrained choice of the most likely token,
-as `sojourn see --ask … --choices …` makes it, with nothing corrected afterwards. The pairs in `seen` were fitted, those in `shapes` were not.
+what scripts/shapes_projector.py made. One process holds the model. The answer is the choice whose probability the picture raises most
+against the same question without a picture, as `sojourn see --ask … --choices …` takes it. The most likely choice is printed beside it.
+The pairs in `seen` were fitted, those in `shapes` were not.
 """
 
 import base64
@@ -25,16 +26,20 @@ QUESTIONS = {
 }
 
 
-def ask(url, picture, question, choices):
-    blob = hashlib.sha256(picture).hexdigest()
-    shown = {"text": "", "picture": {"blob": blob, "mime": "image/png"}}
+def scores(url, picture, question, choices):
+    """The log-probability of each choice as the answer; `picture` may be None."""
+    parts, pictures = [{"text": f"\n{question}"}], {}
+    if picture is not None:
+        blob = hashlib.sha256(picture).hexdigest()
+        parts.insert(0, {"text": "", "picture": {"blob": blob, "mime": "image/png"}})
+        pictures[blob] = base64.b64encode(picture).decode()
     request = {
-        "messages": [{"role": "system", "parts": [{"text": ABOUT}]},
-                     {"role": "user", "parts": [shown, {"text": f"\n{question}"}]}],
+        "messages": [{"role": "system", "parts": [{"text": ABOUT}]}, {"role": "user", "parts": parts}],
+        "prefill": '"', "scored": [f'{choice}"' for choice in choices],
         "constraint": {"json_schema": {"type": "string", "enum": choices}},
         "candidates": 1, "max_tokens": 256, "sampling": {"temperature": 0, "top_p": 1, "min_p": 0, "seed": 0},
     }
-    body = {"request": request, "pictures": {blob: base64.b64encode(picture).decode()}}
+    body = {"request": request, "pictures": pictures}
     headers = {"Authorization": "Bearer " + os.environ["SOJOURN_MODEL_TOKEN"], "Content-Type": "application/json"}
     posted = urllib.request.Request(url.rstrip("/") + "/v1/complete", json.dumps(body).encode(), headers)
     try:
@@ -42,9 +47,9 @@ def ask(url, picture, question, choices):
             reply = json.load(answer)
     except urllib.error.HTTPError as error:
         raise SystemExit(f"{error}: {error.read().decode()}")
-    if not reply["usage"].get("pictures"):
+    if picture is not None and not reply["usage"].get("pictures"):
         raise SystemExit("the model was not shown the picture")
-    return json.loads(reply["candidates"][0]["text"])
+    return reply["log_probabilities"]
 
 
 def main():
@@ -55,13 +60,18 @@ def main():
     for place in ("seen", "shapes"):
         files = sorted((folder / place).glob("*.png"))
         for about, (question, choices) in QUESTIONS.items():
-            right, said = 0, collections.Counter()
+            prior = scores(url, None, question, choices)
+            right, likely, said = 0, 0, collections.Counter()
             for file in files:
                 _, colour, shape = file.stem.split("_")
-                answer = ask(url, file.read_bytes(), question, choices)
-                right += answer == {"shape": shape, "colour": colour}[about]
+                seen = scores(url, file.read_bytes(), question, choices)
+                gains = [score - before for score, before in zip(seen, prior)]
+                answer, truth = choices[gains.index(max(gains))], {"shape": shape, "colour": colour}[about]
+                right += answer == truth
+                likely += choices[seen.index(max(seen))] == truth
                 said[answer] += 1
-            print(f"{place}: {about} {right} of {len(files)}; answers: {dict(said.most_common())}", flush=True)
+            print(f"{place}: {about} {right} of {len(files)}, by the most likely choice {likely}; "
+                  f"answers: {dict(said.most_common())}", flush=True)
     print(f"{time.monotonic() - begun:.0f} s")
 
 

@@ -27,6 +27,8 @@ mod input;
 mod lazy_controller;
 pub mod logbook;
 pub mod models;
+#[cfg(feature = "perception")]
+mod onlooker;
 pub mod output;
 pub mod progress;
 pub mod run_stats;

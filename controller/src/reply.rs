@@ -3,7 +3,7 @@ use serde::{Deserialize, Serialize};
 /// The result of a [`Request`](crate::Request).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Reply {
-    /// The answers, one per requested candidate, in the order of their seeds.
+    /// The answers, one per requested candidate, in the order of their seeds; none if texts were scored.
     pub candidates: Vec<Completion>,
     /// Number of tokens used.
     pub usage: Usage,
@@ -17,6 +17,10 @@ pub struct Reply {
     /// dropping.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub dropped_parts: Vec<(u32, u32)>,
+    /// Natural logarithm of the probability that an answer begins with each of the request's
+    /// [`scored`](crate::Request::scored) texts, in their order; empty if there were none or the request was cut.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub log_probabilities: Vec<f64>,
     /// Cost in US dollars, if prices and token counts are known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cost_usd: Option<f64>,
@@ -26,7 +30,8 @@ impl Reply {
     /// A reply without the accounting of prompt parts.
     pub fn new(candidates: Vec<Completion>, usage: Usage, timing: Timing) -> Self {
         let (part_tokens, dropped_parts) = (Vec::new(), Vec::new());
-        Self { candidates, usage, timing, part_tokens, dropped_parts, cost_usd: None }
+        let log_probabilities = Vec::new();
+        Self { candidates, usage, timing, part_tokens, dropped_parts, log_probabilities, cost_usd: None }
     }
 
     /// Texts of the complete answers, which satisfy the constraint.

@@ -27,6 +27,10 @@ pub struct Request {
     /// An answer ends before the first of these strings.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub stop: Vec<String>,
+    /// Texts whose log-probabilities are asked for, at most [`MAX_SCORED`](Self::MAX_SCORED). Nothing is answered then, and the reply has
+    /// [`log_probabilities`](crate::Reply::log_probabilities); the constraint, candidates, sampling, limits and stop strings have no effect.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub scored: Vec<String>,
     /// Time after which unfinished answers are cut, in milliseconds from the call.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deadline_ms: Option<u64>,
@@ -57,6 +61,9 @@ pub enum Priority {
 }
 
 impl Request {
+    /// Limit on [`scored`](Self::scored) texts.
+    pub const MAX_SCORED: usize = 256;
+
     /// A request for one greedy answer of at most `max_tokens` tokens.
     pub fn new(messages: Vec<Message>, constraint: Constraint, max_tokens: u32) -> Self {
         Self {
@@ -67,6 +74,7 @@ impl Request {
             sampling: Sampling::greedy(),
             max_tokens,
             stop: Vec::new(),
+            scored: Vec::new(),
             deadline_ms: None,
             teacher: false,
             priority: Priority::default(),
@@ -251,7 +259,7 @@ mod tests {
         let seen = BTreeMap::from([("5e".to_owned(), Arc::from(*b"GIF89a"))]);
         let shown = Request { pictures: seen, ..base.clone() };
         assert_eq!(base.digest(), shown.digest(), "the bytes must not affect the digest");
-        let changes: [fn(&mut Request); 10] = [
+        let changes: [fn(&mut Request); 11] = [
             |r| {
                 let mime = "image/gif".to_owned();
                 let picture = PictureRef { blob: "5e".into(), mime, width: None, height: None };
@@ -265,6 +273,7 @@ mod tests {
             |r| r.sampling.seed = 1,
             |r| r.max_tokens = 9,
             |r| r.stop = vec!["x".into()],
+            |r| r.scored = vec!["x".into()],
             |r| r.deadline_ms = Some(1),
         ];
         for change in changes {

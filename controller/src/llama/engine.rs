@@ -226,7 +226,9 @@ impl<'model> Engine<'model> {
                 job.stop.clone(),
             );
             let shared = self.memory.share(running.slot, id);
-            if self.options.speculate && self.memory.supports_truncation() {
+            if let Some(text) = job.scored.get(index as usize) {
+                sequence.score(text.clone());
+            } else if self.options.speculate && self.memory.supports_truncation() {
                 sequence.enable_speculation(&job.prompt[..job.prompt.len() - job.forced.len()]);
                 sequence.drafted =
                     job.candidates == 1 && self.draft.as_mut().is_some_and(|draft| draft.speeds().choose());

@@ -19,6 +19,8 @@ pub(super) struct Job {
     /// The grammar's matcher after `forced`.
     pub matcher: Matcher,
     pub candidates: u32,
+    /// Texts to be scored, one per candidate; empty if answers are to be written.
+    pub scored: Vec<Vec<LlamaToken>>,
     pub sampling: Sampling,
     pub max_tokens: u32,
     pub stop: Vec<String>,
@@ -58,6 +60,9 @@ impl Job {
 
     /// Sends the reply. Candidates without a sequence get an empty answer that ends with `cut`.
     pub(super) fn answer(self, sequences: Vec<Sequence>, cut: &Finish, usage: Usage, timing: Timing) {
+        if !self.scored.is_empty() {
+            return self.score(&sequences, usage, timing);
+        }
         let accepted_draft_tokens = sequences.iter().map(|sequence| sequence.accepted).sum();
         let mut candidates: Vec<Completion> = sequences.into_iter().map(Sequence::completion).collect();
         let empty = Completion::new(String::new(), 0, cut.clone());
@@ -70,6 +75,23 @@ impl Job {
             part_tokens,
             dropped_parts,
             ..Reply::new(candidates, usage, timing)
+        }));
+    }
+}
+
+impl Job {
+    /// Sends the scores, if every text has one.
+    fn score(self, sequences: &[Sequence], usage: Usage, timing: Timing) {
+        let scores = sequences.iter().map(Sequence::log_probability);
+        let scores: Option<Vec<f64>> = scores.collect();
+        let log_probabilities = scores.filter(|scores| scores.len() == self.scored.len()).unwrap_or_default();
+        let PromptParts { part_tokens, dropped_parts } = self.parts;
+        // The caller may have stopped waiting.
+        let _ = self.reply.send(Ok(Reply {
+            part_tokens,
+            dropped_parts,
+            log_probabilities,
+            ..Reply::new(Vec::new(), usage, timing)
         }));
     }
 }

@@ -31,7 +31,7 @@ pub use embedder::LlamaEmbedder;
 pub use options::LlamaOptions;
 
 use crate::gguf::Header;
-use crate::{Cancel, Controller, ControllerError, Lens, Message, ModelInfo, Pieces, Reply, Request, Role};
+use crate::{Cancel, Constraint, Controller, ControllerError, Lens, Message, ModelInfo, Pieces, Reply, Request, Role};
 use async_trait::async_trait;
 use engine::Engine;
 use grammar::GrammarCache;
@@ -173,6 +173,10 @@ impl LlamaController {
         let most = self.options.max_candidates;
         let reason = if request.messages.is_empty() {
             "the request has no messages".to_owned()
+        } else if request.scored.len() > Request::MAX_SCORED {
+            format!("{} texts are to be scored; the limit is {}", request.scored.len(), Request::MAX_SCORED)
+        } else if request.scored.iter().any(String::is_empty) {
+            "an empty text has no score".to_owned()
         } else if request.candidates == 0 || request.candidates > most {
             format!("{} candidates were requested; choose 1 to {most}", request.candidates)
         } else if request.max_tokens == 0 {
@@ -191,7 +195,10 @@ impl Controller for LlamaController {
     }
 
     async fn complete(&self, request: &Request, cancel: &Cancel) -> Result<Reply, ControllerError> {
-        self.answer(request, cancel, None).await
+        if request.scored.is_empty() {
+            return self.answer(request, cancel, None).await;
+        }
+        self.score(request, cancel).await
     }
 
     async fn complete_in_pieces(
@@ -200,6 +207,9 @@ impl Controller for LlamaController {
         cancel: &Cancel,
         pieces: Pieces,
     ) -> Result<Reply, ControllerError> {
+        if !request.scored.is_empty() {
+            return self.score(request, cancel).await;
+        }
         self.answer(request, cancel, Some(pieces)).await
     }
 }
@@ -228,6 +238,43 @@ impl LlamaController {
         shown
     }
 
+    /// The tokens of a text within an answer.
+    fn text_tokens(&self, text: &str) -> Vec<LlamaToken> {
+        self.grammars.vocabulary().tokenize_bytes(text.as_bytes()).into_iter().map(grammar::token).collect()
+    }
+
+    /// The scores of the texts, as many at a time as there may be answers; the prompt is evaluated once.
+    async fn score(&self, request: &Request, cancel: &Cancel) -> Result<Reply, ControllerError> {
+        self.check(request)?;
+        let mut whole: Option<Reply> = None;
+        for texts in request.scored.chunks(self.options.max_candidates as usize) {
+            let longest = texts.iter().map(|text| self.text_tokens(text).len()).max().unwrap_or(1);
+            let some = Request {
+                constraint: Constraint::text(),
+                candidates: texts.len() as u32,
+                max_tokens: u32::try_from(longest).unwrap_or(u32::MAX),
+                stop: Vec::new(),
+                scored: texts.to_vec(),
+                ..request.clone()
+            };
+            let reply = self.answer(&some, cancel, None).await?;
+            if reply.log_probabilities.is_empty() {
+                return Ok(reply);
+            }
+            whole = Some(match whole {
+                None => reply,
+                Some(mut first) => {
+                    first.log_probabilities.extend(reply.log_probabilities);
+                    first.timing.queue_ms += reply.timing.queue_ms;
+                    first.timing.prefill_ms += reply.timing.prefill_ms;
+                    first.timing.decode_ms += reply.timing.decode_ms;
+                    first
+                }
+            });
+        }
+        whole.ok_or(ControllerError::Stopped)
+    }
+
     async fn answer(
         &self,
         request: &Request,
@@ -237,7 +284,10 @@ impl LlamaController {
         self.check(request)?;
         let queued = Instant::now();
         let matcher = GrammarCache::matcher(&self.grammars, &request.constraint).await?;
-        let (matcher, forced) = grammar::forced_start(matcher, request.max_tokens)?;
+        let (matcher, forced) = match request.scored.is_empty() {
+            true => grammar::forced_start(matcher, request.max_tokens)?,
+            false => (matcher, Vec::new()),
+        };
         let shown = self.prepare_pictures(request).await;
         let (prompt, pictures, parts) = self.fit(request, &shown, &forced)?;
         let cells = cells(prompt.len(), request);
@@ -248,6 +298,7 @@ impl LlamaController {
             forced,
             matcher,
             candidates: request.candidates,
+            scored: request.scored.iter().map(|text| self.text_tokens(text)).collect(),
             sampling: request.sampling,
             max_tokens: request.max_tokens,
             stop: request.stop.clone(),

@@ -37,6 +37,8 @@ pub(super) struct Sequence {
     pub finish: Option<Finish>,
     /// Present if speculative decoding is on.
     lookup: Option<PromptLookup>,
+    /// Present if a given text is scored instead of an answer written.
+    score: Option<Score>,
     matcher: Matcher,
     sampler: Sampler,
     /// Text of the answer.
@@ -69,6 +71,7 @@ impl Sequence {
             accepted: 0,
             finish: None,
             lookup: None,
+            score: None,
             matcher,
             sampler,
             bytes: Vec::new(),
@@ -77,6 +80,17 @@ impl Sequence {
             max_tokens,
             stop,
         }
+    }
+
+    /// Has the tokens of a text scored instead of an answer written.
+    pub(super) fn score(&mut self, text: Vec<LlamaToken>) {
+        self.score = Some(Score { text, log_probability: 0.0 });
+    }
+
+    /// The logarithm of the probability of the scored text, if the whole of it was evaluated.
+    pub(super) fn log_probability(&self) -> Option<f64> {
+        let score = self.score.as_ref()?;
+        (self.finish == Some(Finish::Complete)).then_some(score.log_probability)
     }
 
     /// Turns on speculative decoding by lookup in `prompt` and the answer. What stands for pictures is no text to propose.
@@ -155,6 +169,12 @@ impl Sequence {
     /// sampling keeps its distribution; `top_p` and `min_p` slightly favour tokens that survived their first
     /// cut.
     pub(super) fn choose(&mut self, logits: &[f32], vocabulary: &TokTrie) -> Result<(), ControllerError> {
+        if let Some(score) = &mut self.score {
+            let (token, last) = score.next(self.tokens as usize, logits)?;
+            self.write(token, vocabulary);
+            self.finish = last.then_some(Finish::Complete);
+            return Ok(());
+        }
         let no_choice =
             || ControllerError::Failed { reason: "no token can be sampled from the logits".into() };
         let mut choice = self.sampler.draw(logits, |_| true).ok_or_else(no_choice)?;
@@ -237,6 +257,33 @@ impl Sequence {
     }
 }
 
+/// A text whose probability is added up token by token.
+struct Score {
+    text: Vec<LlamaToken>,
+    /// Of the tokens so far.
+    log_probability: f64,
+}
+
+impl Score {
+    /// Adds the token at place `at`, whose probability is in `logits`. Returns it, and whether it is the last one.
+    fn next(&mut self, at: usize, logits: &[f32]) -> Result<(LlamaToken, bool), ControllerError> {
+        let token = self.text.get(at).copied();
+        let logit = token.and_then(|token| logits.get(usize::try_from(token.0).ok()?).copied());
+        let (Some(token), Some(logit)) = (token, logit.filter(|logit| logit.is_finite())) else {
+            return Err(ControllerError::Failed { reason: "no probability can be read from the logits".into() });
+        };
+        self.log_probability += f64::from(logit) - log_sum_exp(logits);
+        Ok((token, at + 1 == self.text.len()))
+    }
+}
+
+/// The logarithm of the sum of the exponentials of `logits`: what normalises them.
+fn log_sum_exp(logits: &[f32]) -> f64 {
+    let highest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let sum: f64 = logits.iter().map(|&logit| f64::from(logit - highest).exp()).sum();
+    f64::from(highest) + sum.ln()
+}
+
 /// The first stop string that ends after byte `before`, and where it starts.
 fn first_stop(bytes: &[u8], before: usize, stops: &[String]) -> Option<(usize, String)> {
     stops
@@ -312,6 +359,30 @@ mod tests {
         let grammar = Constraint::Lark("start: /[a-z]{1,20}/".into());
         let stopped = write(&grammar, "abxyz", 20, &["zz", "xy"]);
         assert_eq!((stopped.text.as_str(), stopped.finish), ("ab", Finish::Stopped("xy".into())));
+    }
+
+    #[test]
+    fn a_scored_text_has_the_product_of_its_tokens_probabilities() {
+        let vocabulary: TokEnv = ApproximateTokEnv::single_byte_env();
+        let trie = vocabulary.tok_trie();
+        let factory = ParserFactory::new(&vocabulary, InferenceCapabilities::default(), &[]).unwrap();
+        let matcher = Matcher::new(factory.create_parser(Constraint::text().grammar()));
+        let mut sequence = Sequence::new(0, 0, matcher, Sampler::new(Sampling::greedy(), 0), 2, Vec::new());
+        sequence.score("ab".bytes().map(|byte| LlamaToken(i32::from(byte))).collect());
+        sequence.begin(&[], trie);
+        // A half and a quarter of what is possible; all else is as good as impossible.
+        for (byte, logits) in [(b'a', [1.0, 1.0, 0.0]), (b'b', [1.0, 1.0, 2.0])] {
+            assert_eq!((sequence.log_probability(), &sequence.finish), (None, &None), "{}", byte as char);
+            let mut row = vec![-1e30; trie.vocab_size()];
+            for (place, logit) in logits.into_iter().enumerate().filter(|(_, logit)| *logit > 0.0) {
+                row[usize::from(byte) + place] = (logit as f32).ln();
+            }
+            sequence.pending.clear();
+            sequence.choose(&row, trie).unwrap();
+        }
+        let expected = (1.0_f64 / 8.0).ln();
+        assert!((sequence.log_probability().unwrap() - expected).abs() < 1e-6, "{:?}", sequence.log_probability());
+        assert_eq!(sequence.completion().text, "ab");
     }
 
     /// The pieces of an answer, looked at after every byte, and the whole of it.

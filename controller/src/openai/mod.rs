@@ -252,6 +252,10 @@ impl Controller for OpenAiController {
             let reason = "a request needs a message and at least one candidate".to_owned();
             return Err(ControllerError::BadRequest { reason });
         }
+        if !request.scored.is_empty() {
+            let reason = "a chat endpoint gives no probabilities of texts".to_owned();
+            return Err(ControllerError::BadRequest { reason });
+        }
         let late = async {
             match request.deadline_ms {
                 Some(limit) => tokio::time::sleep(Duration::from_millis(limit)).await,

@@ -53,6 +53,7 @@ fn reflect(spec: &EnvironmentSpec, failure: String, seed: u64) -> Request {
         sampling: Sampling { temperature: 0.3, top_p: 0.95, min_p: 0.05, seed },
         max_tokens: LESSON_TOKENS,
         stop: vec!["\n".to_owned()],
+        scored: Vec::new(),
         deadline_ms: None,
         teacher: false,
         priority: Priority::default(),

@@ -99,6 +99,36 @@ async fn choice_is_always_one_of_the_choices() {
 }
 
 #[tokio::test]
+async fn scores_of_texts_obey_the_chain_rule() {
+    let Some(model) = model().await else { return };
+    let scored = |prefill: &str, texts: &[&str]| {
+        let mut request = request("Name a colour.", Constraint::text(), 8);
+        prefill.clone_into(&mut request.prefill);
+        request.scored = texts.iter().map(|text| (*text).to_owned()).collect();
+        request
+    };
+    let texts: Vec<String> = (0..11).map(|number| format!(" number {number}")).collect();
+    let mut texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+    texts.extend([" red", " red wine"]);
+    let reply = ask(&model, &scored("The colour is", &texts)).await;
+    // There are more texts than candidates that the model can work on at once.
+    assert_eq!((reply.log_probabilities.len(), reply.candidates.len()), (texts.len(), 0));
+    assert!(reply.log_probabilities.iter().all(|score| *score < 0.0), "{:?}", reply.log_probabilities);
+    let [.., red, wine] = reply.log_probabilities[..] else { unreachable!() };
+    let rest = ask(&model, &scored("The colour is red", &[" wine"])).await.log_probabilities[0];
+    assert!((red + rest - wine).abs() < 0.05, "{red} + {rest} is not {wine}");
+    assert!(red > reply.log_probabilities[0], "a colour is likelier than a number");
+    for texts in [&[""][..], &["x"; 257][..]] {
+        let error = model.complete(&scored("", texts), &Cancel::new()).await.unwrap_err();
+        assert!(matches!(error, ControllerError::BadRequest { .. }), "{error}");
+    }
+    let cancel = Cancel::new();
+    cancel.cancel();
+    let cut = model.complete(&scored("", &["red"]), &cancel).await.unwrap();
+    assert!(cut.log_probabilities.is_empty());
+}
+
+#[tokio::test]
 async fn grammar_applies_between_prefill_and_stop_string() {
     let Some(model) = model().await else { return };
     let grammar = Constraint::Lark("start: (CALL \"\\n\")+\nCALL: /(eat|sleep|dig)\\([1-9]\\);/".into());
