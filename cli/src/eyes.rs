@@ -56,8 +56,8 @@ mod with_perception {
     use sojourn_controller::models::ModelKind;
     use sojourn_controller::{Lens, Pixels};
     use sojourn_perception::{Describer, Eyes, Picture, ReaderFiles, see};
-    use sojourn_tools::builtin::DescriberSettings;
     use sojourn_tools::PictureReader;
+    use sojourn_tools::builtin::DescriberSettings;
     use std::path::PathBuf;
     use std::time::Duration;
 

@@ -64,7 +64,12 @@ impl Onlooker {
     }
 
     /// The log-probability of each choice as the answer, in quotation marks as the constraint has it; `None` if the model gives none.
-    async fn scores(&self, seen: Option<&Seen>, question: &str, choices: &[String]) -> Result<Option<Vec<f64>>> {
+    async fn scores(
+        &self,
+        seen: Option<&Seen>,
+        question: &str,
+        choices: &[String],
+    ) -> Result<Option<Vec<f64>>> {
         let mut request = asked(seen, question, Constraint::text());
         "\"".clone_into(&mut request.prefill);
         request.scored = choices.iter().map(|choice| format!("{choice}\"")).collect();
@@ -118,7 +123,10 @@ impl Describer for Onlooker {
             return Ok(chosen);
         }
         let constraint = if chooses { Constraint::choice(choices) } else { Constraint::text() };
-        let reply = self.complete(&asked(Some(&seen), question, constraint)).await.map_err(|error| error.to_string())?;
+        let reply = self
+            .complete(&asked(Some(&seen), question, constraint))
+            .await
+            .map_err(|error| error.to_string())?;
         let answer = reply.candidates.first().ok_or("the model gave no answer")?;
         if !chooses {
             return Ok(answer.text.trim().to_owned());
@@ -151,11 +159,18 @@ mod tests {
             &self.model
         }
 
-        async fn complete(&self, request: &Request, _: &Cancel) -> std::result::Result<Reply, ControllerError> {
+        async fn complete(
+            &self,
+            request: &Request,
+            _: &Cancel,
+        ) -> std::result::Result<Reply, ControllerError> {
             let reply = |answers| Reply::new(answers, Usage::default(), Timing::default());
             if request.scored.is_empty() {
                 self.answered.fetch_add(1, Ordering::Relaxed);
-                assert!(request.constraint.check("\"blue\"").is_ok() && request.constraint.check("\"grey\"").is_err());
+                assert!(
+                    request.constraint.check("\"blue\"").is_ok()
+                        && request.constraint.check("\"grey\"").is_err()
+                );
                 return Ok(reply(vec![Completion::new("\"blue\"".to_owned(), 1, Finish::Complete)]));
             }
             if self.refuses {

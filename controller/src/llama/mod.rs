@@ -31,7 +31,9 @@ pub use embedder::LlamaEmbedder;
 pub use options::LlamaOptions;
 
 use crate::gguf::Header;
-use crate::{Cancel, Constraint, Controller, ControllerError, Lens, Message, ModelInfo, Pieces, Reply, Request, Role};
+use crate::{
+    Cancel, Constraint, Controller, ControllerError, Lens, Message, ModelInfo, Pieces, Reply, Request, Role,
+};
 use async_trait::async_trait;
 use engine::Engine;
 use grammar::GrammarCache;
@@ -284,9 +286,10 @@ impl LlamaController {
         self.check(request)?;
         let queued = Instant::now();
         let matcher = GrammarCache::matcher(&self.grammars, &request.constraint).await?;
-        let (matcher, forced) = match request.scored.is_empty() {
-            true => grammar::forced_start(matcher, request.max_tokens)?,
-            false => (matcher, Vec::new()),
+        let (matcher, forced) = if request.scored.is_empty() {
+            grammar::forced_start(matcher, request.max_tokens)?
+        } else {
+            (matcher, Vec::new())
         };
         let shown = self.prepare_pictures(request).await;
         let (prompt, pictures, parts) = self.fit(request, &shown, &forced)?;

@@ -270,7 +270,9 @@ impl Score {
         let token = self.text.get(at).copied();
         let logit = token.and_then(|token| logits.get(usize::try_from(token.0).ok()?).copied());
         let (Some(token), Some(logit)) = (token, logit.filter(|logit| logit.is_finite())) else {
-            return Err(ControllerError::Failed { reason: "no probability can be read from the logits".into() });
+            return Err(ControllerError::Failed {
+                reason: "no probability can be read from the logits".into(),
+            });
         };
         self.log_probability += f64::from(logit) - log_sum_exp(logits);
         Ok((token, at + 1 == self.text.len()))
@@ -381,7 +383,11 @@ mod tests {
             sequence.choose(&row, trie).unwrap();
         }
         let expected = (1.0_f64 / 8.0).ln();
-        assert!((sequence.log_probability().unwrap() - expected).abs() < 1e-6, "{:?}", sequence.log_probability());
+        assert!(
+            (sequence.log_probability().unwrap() - expected).abs() < 1e-6,
+            "{:?}",
+            sequence.log_probability()
+        );
         assert_eq!(sequence.completion().text, "ab");
     }
 
