@@ -14,6 +14,8 @@ use std::fmt::Write as _;
 
 /// The longest text of a rule in a decision, in characters.
 const LONGEST_RULE: usize = 300;
+/// Limit on the places where a value that a rule allows leads elsewhere than it begins; with more, nothing is allowed.
+const MOST_LED: usize = 64;
 
 /// Decides which tool calls are allowed: the first rule that matches a call applies.
 ///
@@ -316,7 +318,12 @@ impl CompiledRule {
                     None | Some(Value::Null) => self.rule.then != PolicyVerdict::Allow,
                     Some(given) if self.rule.then == PolicyVerdict::Allow => {
                         let text = given.as_str().map_or_else(|| given.to_string(), str::to_owned);
-                        regex.is_match(&text) && destinations(&text).iter().all(|name| regex.is_match(name))
+                        regex.is_match(&text)
+                            && destinations(&text).iter().all(|name| regex.is_match(name))
+                            && (given.is_string()
+                                || led_elsewhere(given).is_some_and(|all| {
+                                    all.iter().all(|value| regex.is_match(&value.to_string()))
+                                }))
                     }
                     Some(given) => {
                         spellings(given).iter().flat_map(|text| names(text)).any(|name| regex.is_match(&name))
@@ -324,6 +331,47 @@ impl CompiledRule {
                 }
             })
     }
+}
+
+/// A list or an object once for each text in it, and each name of a field, that leads elsewhere than it begins: with what it leads to in
+/// its place. `None` if there are more than [`MOST_LED`].
+fn led_elsewhere(value: &Value) -> Option<Vec<Value>> {
+    let all = match value {
+        Value::String(text) => destinations(text).into_iter().map(Value::String).collect(),
+        Value::Array(items) => {
+            let mut all = Vec::new();
+            for (place, item) in items.iter().enumerate() {
+                for led in led_elsewhere(item)? {
+                    let mut items = items.clone();
+                    items[place] = led;
+                    all.push(Value::Array(items));
+                }
+                if all.len() > MOST_LED {
+                    return None;
+                }
+            }
+            all
+        }
+        Value::Object(fields) => {
+            let mut all = Vec::new();
+            for (name, field) in fields {
+                let with = |new_name: &str, led: &Value| {
+                    let replaced = fields.iter().map(|(other, value)| {
+                        if other == name { (new_name.to_owned(), led.clone()) } else { (other.clone(), value.clone()) }
+                    });
+                    Value::Object(replaced.collect())
+                };
+                all.extend(led_elsewhere(field)?.iter().map(|led| with(name, led)));
+                all.extend(destinations(name).iter().map(|led| with(led, field)));
+                if all.len() > MOST_LED {
+                    return None;
+                }
+            }
+            all
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) => Vec::new(),
+    };
+    (all.len() <= MOST_LED).then_some(all)
 }
 
 /// What a tool may make of a value: a string is itself; of another value, its JSON text, each text and number in it, those of a

@@ -116,7 +116,8 @@ pub(super) async fn fetch(
 ) -> Result<Vec<Row>, Error> {
     const SQL: &str = "SELECT seq, v, at_ms, kind, payload, blobs, hash, \
          (SELECT p.hash FROM records p WHERE p.run = r.run AND p.seq = r.seq - 1) AS prev_hash \
-         FROM records r WHERE run = ?1 AND seq BETWEEN ?2 AND ?3 \
+         FROM records r WHERE run = ?1 AND seq BETWEEN ?2 AND ?3 AND seq >= 1 \
+         AND seq <= (SELECT last_seq FROM runs WHERE no = ?1) \
          AND (?4 IS NULL OR kind IN (SELECT value FROM json_each(?4))) ORDER BY seq LIMIT ?5";
     let kinds = (!query.kinds.is_empty()).then(|| serde_json::json!(query.kinds).to_string());
     let clamp = |seq: EventSeq| i64::try_from(seq.0).unwrap_or(i64::MAX);

@@ -140,7 +140,13 @@ proptest! {
 }
 
 #[tokio::test]
-async fn missing_records_are_detected() {
+async fn missing_and_surplus_records_are_detected() {
+    let after = |seq: i64| {
+        format!(
+            "INSERT INTO records (run, seq, v, at_ms, kind, payload, blobs, hash) \
+             SELECT run, {seq}, v, at_ms, kind, payload, blobs, hash FROM records WHERE seq = 10"
+        )
+    };
     for (sql, expected) in [
         ("DELETE FROM records WHERE seq = 1", (1, FaultKind::Missing)),
         ("DELETE FROM records WHERE seq = 4", (4, FaultKind::Missing)),
@@ -153,6 +159,10 @@ async fn missing_records_are_detected() {
         ("UPDATE runs SET created_ms = 7", (1, FaultKind::Altered)),
         ("UPDATE runs SET last_seq = 9", (9, FaultKind::Head)),
         ("UPDATE runs SET last_seq = 11", (11, FaultKind::Missing)),
+        (&after(11), (11, FaultKind::Surplus)),
+        (&after(99), (11, FaultKind::Surplus)),
+        (&after(0), (11, FaultKind::Surplus)),
+        (&after(-1), (11, FaultKind::Surplus)),
     ] {
         let home = home();
         let store = open_store(home.path()).await;
@@ -162,6 +172,10 @@ async fn missing_records_are_detected() {
         connection.close().await.unwrap();
         let fault = store.verify(&run_id(), |_, _| ()).await.unwrap().first_fault.expect(sql);
         assert_eq!((fault.seq.0, fault.kind), expected, "{sql}: {fault:?}");
+        if fault.kind == FaultKind::Surplus {
+            let read = store.records(&run_id(), &RecordQuery::all()).await.unwrap();
+            assert_eq!(read.iter().map(|record| record.seq.0).collect::<Vec<_>>(), (1..=10).collect::<Vec<_>>());
+        }
     }
 }
 

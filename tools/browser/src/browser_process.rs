@@ -96,7 +96,7 @@ impl BrowserProcess {
             }
         }
         // It may be a script that starts other programs.
-        command.env("PATH", sojourn_subprocess::search_path());
+        command.env("PATH", profile.search_path());
         command.envs(variable);
         let mut child = command.spawn().map_err(|error| BrowserError::Start(error.to_string()))?;
         let devtools = match (child.stdin.take(), child.stdout.take(), child.stderr.take()) {

@@ -5,10 +5,11 @@
 
 use crate::flags::preferences;
 use rustix::process::{Pid, Signal, geteuid, kill_process};
+use std::ffi::OsString;
 use std::fs::{self, File, Permissions};
 use std::io;
 use std::os::unix::ffi::OsStrExt as _;
-use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 use std::path::Path;
 use std::time::{Duration, Instant, SystemTime};
 use tempfile::TempDir;
@@ -17,6 +18,30 @@ use tempfile::TempDir;
 const PREFIX: &str = "sojourn-browser-";
 /// Name of the file that the owner has locked.
 const LOCK: &str = "sojourn.lock";
+/// Name of the directory of [`DESKTOP`] programs that do nothing.
+const NO_DESKTOP: &str = "no-desktop";
+/// Programs that open an address with another program of the person's desktop. A page may start them: Chromium opens `mailto:` by
+/// `xdg-email` without a question, past the interceptor and the proxy.
+const DESKTOP: [&str; 18] = [
+    "xdg-open",
+    "xdg-email",
+    "xdg-settings",
+    "xdg-mime",
+    "xdg-desktop-menu",
+    "xdg-desktop-icon",
+    "xdg-icon-resource",
+    "xdg-screensaver",
+    "gio",
+    "gio-launch-desktop",
+    "gnome-open",
+    "gvfs-open",
+    "kde-open",
+    "kde-open5",
+    "kfmclient",
+    "exo-open",
+    "sensible-browser",
+    "x-www-browser",
+];
 /// Age from which a profile without a lock file is deleted. A younger one may be about to get its file.
 const ABANDONED_AFTER: Duration = Duration::from_hours(1);
 /// Time limit for killed processes to end. They end at once, unless the kernel waits for a disk.
@@ -51,7 +76,23 @@ impl Profile {
             fs::create_dir_all(path.parent().unwrap_or(directory.path()))?;
             fs::write(path, content.to_string())?;
         }
+        let nothing = sojourn_subprocess::find("false".as_ref(), Path::new(""))
+            .map_err(|_| io::Error::other("the program `false` is not installed"))?;
+        let stand_ins = directory.path().join(NO_DESKTOP);
+        fs::create_dir(&stand_ins)?;
+        for name in DESKTOP {
+            // A link, because the directory may be on a disk whose files cannot be started.
+            symlink(&nothing, stand_ins.join(name))?;
+        }
         Ok(Self { directory, _lock: lock })
+    }
+
+    /// `PATH` of the browser: what pages could start of the desktop does nothing.
+    pub fn search_path(&self) -> OsString {
+        let mut path = self.path().join(NO_DESKTOP).into_os_string();
+        path.push(":");
+        path.push(sojourn_subprocess::search_path());
+        path
     }
 
     /// The directory.

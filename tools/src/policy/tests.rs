@@ -98,6 +98,33 @@ fn a_rule_that_allows_does_not_match_an_argument_that_is_null() {
 }
 
 #[test]
+fn a_list_or_an_object_does_not_lead_past_a_rule_that_allows() {
+    let read = tool("read_all", Effects::default());
+    let file = PolicyFile { default: Some(PolicyVerdict::Deny), ..PolicyFile::default() };
+    let urls = r#"\["https://ok\.example/public/[^"]*"(,"https://ok\.example/public/[^"]*")*\]"#;
+    let paths = r#"\["public/[^"]*"(,"public/[^"]*")*\]"#;
+    let object = r#"\{"[^"]*":"public/[^"]*"\}"#;
+    let many: Vec<&str> = vec!["public/a/../b"; 65];
+    for (pattern, value, decided) in [
+        (urls, json!(["https://ok.example/public/a", "https://ok.example/public/b"]), PolicyVerdict::Allow),
+        (urls, json!(["https://ok.example/public/%2e%2e/admin"]), PolicyVerdict::Deny),
+        (urls, json!(["https://ok.example/public/a", "https://ok.example/public/..;/admin"]), PolicyVerdict::Deny),
+        (paths, json!(["public/a", "public/b/../c"]), PolicyVerdict::Allow),
+        (paths, json!(["public/.."]), PolicyVerdict::Deny),
+        (paths, json!(["public/..", "public/a"]), PolicyVerdict::Deny),
+        (paths, json!(many[..64]), PolicyVerdict::Allow),
+        (paths, json!(many), PolicyVerdict::Deny),
+        (object, json!({"path": "public/a"}), PolicyVerdict::Allow),
+        (object, json!({"path": "public/.."}), PolicyVerdict::Deny),
+        (r#"\{"public/[^"]*":true\}"#, json!({"public/../secret": true}), PolicyVerdict::Deny),
+    ] {
+        let rule = Rule { args: [("of".into(), pattern.into())].into(), ..rule("*", PolicyVerdict::Allow) };
+        let policy = Policy::new(PolicyFile { rules: vec![rule], ..file.clone() }).unwrap();
+        assert_eq!(verdict(&policy, &read, &json!({"of": value}), false), decided, "{value}");
+    }
+}
+
+#[test]
 fn another_type_of_an_argument_does_not_lead_past_a_rule_that_denies() {
     let run = tool("sh_run", Effects { write: true, ..Effects::default() });
     for (pattern, value) in [

@@ -2,6 +2,7 @@
 
 use super::dumps::dumps;
 use super::escapes::{hex, unescaped};
+use std::ops::RangeInclusive;
 
 /// A byte with the range of the original text that it stands for.
 pub(super) type Byte = (u8, u32, u32);
@@ -120,7 +121,10 @@ fn may_be_encoded(text: &str) -> bool {
                 | 0xd8
                 | 0xe1
                 | 0xe2
+                | 0xe3
                 | 0xef
+                | 0xf0
+                | 0xf3
         )
     };
     // Hexadecimal digits of one case are looked for as they are.
@@ -331,20 +335,44 @@ fn break_length(text: &[Byte], at: usize) -> Option<usize> {
     [[0xe2, 0x80, 0xa8], [0xe2, 0x80, 0xa9]].iter().find(|bytes| starts_with(text, at, *bytes)).map(|_| 3)
 }
 
-/// The bytes of the invisible character here: soft hyphen, zero-width space and joiners, marks of direction, word joiner and
-/// invisible operators, variation selectors, byte order mark, and the replacement of what is no UTF-8.
+/// Characters that are not shown: `Default_Ignorable_Code_Point` of Unicode 16 (`DerivedCoreProperties.txt`), and the marks around
+/// annotations and the replacement of what is no UTF-8.
+const INVISIBLE: [RangeInclusive<char>; 18] = [
+    '\u{ad}'..='\u{ad}',
+    '\u{34f}'..='\u{34f}',
+    '\u{61c}'..='\u{61c}',
+    '\u{115f}'..='\u{1160}',
+    '\u{17b4}'..='\u{17b5}',
+    '\u{180b}'..='\u{180f}',
+    '\u{200b}'..='\u{200f}',
+    '\u{202a}'..='\u{202e}',
+    '\u{2060}'..='\u{206f}',
+    '\u{3164}'..='\u{3164}',
+    '\u{fe00}'..='\u{fe0f}',
+    '\u{feff}'..='\u{feff}',
+    '\u{ffa0}'..='\u{ffa0}',
+    '\u{fff0}'..='\u{fffb}',
+    '\u{fffd}'..='\u{fffd}',
+    '\u{1bca0}'..='\u{1bca3}',
+    '\u{1d173}'..='\u{1d17a}',
+    '\u{e0000}'..='\u{e0fff}',
+];
+
+/// The number of bytes of the invisible character here.
 fn invisible_length(text: &[Byte], at: usize) -> Option<usize> {
-    let byte = |at: usize| text.get(at).map(|(byte, ..)| *byte);
-    match (byte(at)?, byte(at + 1)?, byte(at + 2)) {
-        (0xc2, 0xad, _) | (0xcd, 0x8f, _) | (0xd8, 0x9c, _) => Some(2),
-        (0xe1, 0xa0, Some(0x8e))
-        | (0xe2, 0x80, Some(0x8b..=0x8f | 0xaa..=0xae))
-        | (0xe2, 0x81, Some(0xa0..=0xaf))
-        | (0xef, 0xb8, Some(0x80..=0x8f))
-        | (0xef, 0xbb, Some(0xbf))
-        | (0xef, 0xbf, Some(0xbd)) => Some(3),
-        _ => None,
+    let first = text.get(at)?.0;
+    let length = match first {
+        0xc2..=0xdf => 2,
+        0xe0..=0xef => 3,
+        0xf0..=0xf4 => 4,
+        _ => return None,
+    };
+    let mut bytes = [0; 4];
+    for (byte, (given, ..)) in bytes.iter_mut().zip(text.get(at..at + length)?) {
+        *byte = *given;
     }
+    let character = std::str::from_utf8(&bytes[..length]).ok()?.chars().next()?;
+    INVISIBLE.iter().any(|range| range.contains(&character)).then_some(length)
 }
 
 #[cfg(test)]
@@ -369,6 +397,7 @@ mod tests {
             (r"\101\60\e[1mb", "A0b"),
             ("a=\n=62c=", "abc="),
             ("a\u{1b}[1;31mb\u{1b}]0;c\u{7}\u{9b}md^[[0me\u{8}f", "ab0;cdf"),
+            ("a\u{e0100}b\u{e007f}c\u{1d173}d\u{180b}e\u{115f}f\u{3164}g\u{ffa0}h\u{fffb}i\u{17b4}j", "abcdefghij"),
             ("\\", "\\"),
             (r"\ud83d", r"\ud83d"),
             (r"\U00000041\x{42}\a\?", "AB?"),

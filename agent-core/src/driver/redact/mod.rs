@@ -29,7 +29,9 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 /// Most places of one value that may need to keep their type. A value with more is refused.
 const MOST_TYPED: usize = 64;
-/// Hashes and modules have digits by chance; shorter forms of secrets are not looked for in them.
+/// Hashes and modules have digits by chance; shorter forms of secrets are not looked for in them, and these only as whole bytes.
+const SHORTEST_IN_ADDRESS: usize = 12;
+/// Forms of this length are looked for anywhere in them.
 const LONG_IN_ADDRESS: usize = 16;
 
 /// Size of the parts in which a long text is searched, in bytes. The readings of a part take about a hundred times as much.
@@ -217,9 +219,12 @@ impl Matcher {
             for reading in readings(part) {
                 for hit in search.find_overlapping_iter(&reading.bytes) {
                     let needle = &self.needles[hit.pattern().as_usize()];
-                    if needle.word && !is_word(&reading.bytes, hit.start(), hit.end())
-                        || address && needle.bytes.len() < LONG_IN_ADDRESS
-                    {
+                    let by_chance = match needle.bytes.len() {
+                        ..SHORTEST_IN_ADDRESS => true,
+                        SHORTEST_IN_ADDRESS..LONG_IN_ADDRESS => !(offset + hit.start()).is_multiple_of(2),
+                        _ => false,
+                    };
+                    if needle.word && !is_word(&reading.bytes, hit.start(), hit.end()) || address && by_chance {
                         continue;
                     }
                     let (start, end) = reading.origin(hit.start(), hit.end());

@@ -258,6 +258,16 @@ fn a_token_that_was_obtained_later_is_a_secret_too() {
 }
 
 #[test]
+fn a_short_secret_is_found_in_a_long_text_of_hexadecimal_digits() {
+    let text = hex::encode("the config says password=hunt3rX and that is all of it");
+    assert!(text.len() >= 64);
+    let shown = one("hunt3rX").text(&text).into_owned();
+    assert!(!shown.contains(&hex::encode("hunt3rX")), "{shown}");
+    let shifted = format!("a{text}b");
+    assert_eq!(one("hunt3rX").text(&shifted), shifted, "between bytes it stands by chance");
+}
+
+#[test]
 fn the_address_of_a_module_is_not_cut_by_chance() {
     let address = format!("{}123456{}", "a".repeat(29), "b".repeat(29));
     assert_eq!(one("123456").text(&address), address);

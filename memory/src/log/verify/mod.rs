@@ -88,6 +88,8 @@ pub enum FaultKind {
     Parent,
     /// The run ends before a record that a head kept outside the database names.
     Cut,
+    /// Records stand after the run's last one, or before its first: the run did not write them.
+    Surplus,
 }
 
 impl Store {
@@ -187,12 +189,27 @@ impl Store {
             let detail = format!("the run ends at record {last}, but a head names record {seq}");
             return Ok(check.fault(kind, detail));
         }
+        if self.has_surplus(row.no).await? {
+            let detail = "records stand outside of the run's first and last one; the run did not write them";
+            return Ok(check.fault(FaultKind::Surplus, detail.to_owned()));
+        }
         if let Some(detail) = self.fork_fault(&row).await? {
             check.done = row.info.parent.map_or(EventSeq(0), |(_, seq)| seq);
             return Ok(check.fault(FaultKind::Parent, detail));
         }
         check.report.first_fault = head_file_fault;
         Ok(check.report)
+    }
+
+    /// Whether the table has records of a run beside those that its row knows of, also while the run goes on.
+    async fn has_surplus(&self, no: i64) -> Result<bool, Error> {
+        let found = query(
+            "SELECT 1 FROM records WHERE run = ?1 AND (seq < 1 OR seq > (SELECT last_seq FROM runs WHERE no = ?1)) LIMIT 1",
+        )
+        .bind(no)
+        .fetch_optional(&self.pool)
+        .await?;
+        Ok(found.is_some())
     }
 
     /// Describes what is wrong with the branch point of a fork; `None` if nothing is.

@@ -4,18 +4,24 @@ use super::{
     CanonicalUrl, decoded_path, default_port, loose_path, loose_readings, without_dots_and_parameters,
 };
 use reqwest::Url;
+use std::collections::HashSet;
 
 /// What separates the segments of a path: on Unix a backslash is a letter of a name, for browsers and on Windows it is not.
 const SEPARATORS: [&[char]; 2] = [&['/'], &['/', '\\']];
 
 /// All texts by which a program or a server may take `text` for the same file or page, `text` first. Of a URL these are the
-/// canonical form and what servers may read its path as; of a path, the one without dot segments and empty ones. A text that can
-/// be read as a URL can be a path too: `http://x/../../a` is `a`.
+/// canonical form and what servers may read its path as; of a path, the one without dot segments and empty ones, and what it is as the
+/// path of a URL, which a tool may put behind a host of its own. A text that can be read as a URL can be a path too: `http://x/../../a`
+/// is `a`.
 pub fn names(text: &str) -> Vec<String> {
     let mut names = vec![text.to_owned()];
     if let Some(url) = CanonicalUrl::parse(text) {
         names.push(url.to_string());
         names.extend(loose_readings(url.path()).iter().map(|path| with_path(&url, path)));
+    } else {
+        names.extend(other_scheme(text));
+        names.extend(without_host(text, loose_readings));
+        names.extend(with_host_alone(text).iter().flat_map(|url| self::names(url)));
     }
     for separators in SEPARATORS.into_iter().filter(|separators| text.contains(*separators)) {
         names.push(resolved(text, separators));
@@ -26,13 +32,24 @@ pub fn names(text: &str) -> Vec<String> {
 /// The texts that a rule which allows `text` must match besides it: where it is spelled so that it leads elsewhere than it
 /// begins, what it leads to. Empty for a text that is straightforward.
 pub fn destinations(text: &str) -> Vec<String> {
+    let mut seen = HashSet::new();
+    all_destinations(text).into_iter().filter(|one| seen.insert(one.clone())).collect()
+}
+
+fn all_destinations(text: &str) -> Vec<String> {
     let Some(url) = CanonicalUrl::parse(text) else {
         let leads_up = |separators: &&[char]| text.split(*separators).any(|segment| segment == "..");
-        return SEPARATORS
+        let mut all: Vec<String> = SEPARATORS
             .into_iter()
             .filter(leads_up)
             .map(|separators| resolved(text, separators))
             .collect();
+        let (path, _) = text.split_at(text.find(['?', '#']).unwrap_or(text.len()));
+        if dot_segments(path).any(|segment| segment == "..") {
+            all.extend(without_host(text, |path| vec![decoded_path(path), without_dots_and_parameters(path)]));
+        }
+        all.extend(with_host_alone(text));
+        return all;
     };
     // As a path it is below a directory that is named like the scheme, unless it leads out of it.
     let out = SEPARATORS.into_iter().filter(|separators| leads_out(text, separators));
@@ -48,6 +65,47 @@ pub fn destinations(text: &str) -> Vec<String> {
     all
 }
 
+/// A URL of another scheme than a browser's as its parser writes it, and with its path decoded.
+fn other_scheme(text: &str) -> Vec<String> {
+    let Ok(url) = Url::parse(text) else { return Vec::new() };
+    let before = url.as_str().find(url.path()).map_or("", |at| &url.as_str()[..at]);
+    let decoded = loose_readings(url.path()).into_iter().map(|path| format!("{before}{path}"));
+    std::iter::once(url.to_string()).chain(decoded).collect()
+}
+
+/// What servers may take a path for that follows a host of theirs, by `readings` of the path. Empty for a text that has one reading.
+fn without_host(text: &str, readings: impl Fn(&str) -> Vec<String>) -> Vec<String> {
+    if text.chars().all(|c| c.is_ascii() && !matches!(c, '%' | ';' | '?' | '#' | '\\')) {
+        return Vec::new();
+    }
+    let slash = if text.starts_with('/') { "" } else { "/" };
+    let Some(url) = CanonicalUrl::parse(&format!("http://host{slash}{text}")) else { return Vec::new() };
+    let query = url.query().map(|query| format!("?{query}")).unwrap_or_default();
+    let path = text.split(['?', '#']).next().unwrap_or_default();
+    let all = readings(&format!("{slash}{path}")).into_iter();
+    all.map(|path| format!("{}{query}", path.strip_prefix(slash).unwrap_or(&path))).collect()
+}
+
+/// The URLs of a text that has a host and no scheme, which leads to that host from any page: `//host/path`.
+fn with_host_alone(text: &str) -> Vec<String> {
+    let mut signs = text.trim_start().chars();
+    let is_slash = |sign: Option<char>| matches!(sign, Some('/' | '\\'));
+    if !(is_slash(signs.next()) && is_slash(signs.next())) {
+        return Vec::new();
+    }
+    let schemes = ["http:", "https:"].into_iter();
+    schemes.filter_map(|scheme| CanonicalUrl::parse(&format!("{scheme}{}", text.trim_start()))).map(|url| url.to_string()).collect()
+}
+
+/// The segments of a path as a server may read them that decodes it and removes parameters.
+fn dot_segments(path: &str) -> impl Iterator<Item = String> {
+    let segments: Vec<String> = loose_path(path)
+        .split('/')
+        .map(|segment| segment.split(';').next().unwrap_or_default().trim_end().to_owned())
+        .collect();
+    segments.into_iter()
+}
+
 /// Whether a path leads out of the directory that it begins with.
 fn leads_out(path: &str, separators: &[char]) -> bool {
     let mut depth = 0_usize;
@@ -61,9 +119,7 @@ fn leads_out(path: &str, separators: &[char]) -> bool {
 fn is_straight(text: &str) -> bool {
     let is_plain = |c: char| !c.is_control() && !c.is_whitespace() && c != '\\';
     let Some(path) = raw_path(text).filter(|_| text.chars().all(is_plain)) else { return false };
-    let is_dots =
-        |segment: &str| matches!(segment.split(';').next().unwrap_or_default().trim_end(), "." | "..");
-    !loose_path(&path).split('/').any(is_dots)
+    !dot_segments(&path).any(|segment| matches!(segment.as_str(), "." | ".."))
 }
 
 /// The path of a URL as the text has it; `None` where the text does not begin with scheme, host and port.
@@ -133,7 +189,7 @@ mod tests {
         }
         let long = format!("{}secret", "./".repeat(100_000));
         assert_eq!(names(&long)[1..], ["secret", "secret"], "no length hides what a path leads to");
-        assert_eq!(destinations("public/../secret/a"), ["secret/a", "secret/a"]);
+        assert_eq!(destinations("public/../secret/a"), ["secret/a"]);
         // A backslash is a letter of a name, or it is not.
         let either = r"public/../secret/c\..\..\public\d/../a";
         assert_eq!(destinations(either), ["secret/a", "public/a"]);
@@ -178,6 +234,41 @@ mod tests {
         }
         let found = destinations("https://x.example@evil.example/public/");
         assert!(found.iter().any(|name| name == "https://evil.example/public/"), "{found:?}");
+    }
+
+    #[test]
+    fn a_path_behind_another_host_has_the_names_that_servers_read_in_it() {
+        for text in [
+            "/%61dmin/x",
+            "/x/%2e%2e/admin/x",
+            "/x/..;/admin/x",
+            "/admin;v=1/x",
+            "/admin/x#top",
+            "/admin/x?",
+            "/admin%2fx",
+            r"\x\..\admin\x",
+            "/%2561dmin/x",
+        ] {
+            assert!(names(text).iter().any(|name| name == "/admin/x"), "{text}: {:?}", names(text));
+        }
+        assert!(names("%61dmin/x").iter().any(|name| name == "admin/x"));
+        assert!(names("/a%62?c=/admin").iter().any(|name| name == "/ab?c=/admin"), "the query stays");
+        for text in
+            ["FILE:///srv/secret", "file:/srv/secret", "file://localhost/srv/secret", "file:///srv/%73ecret"]
+        {
+            assert!(names(text).iter().any(|name| name == "file:///srv/secret"), "{text}: {:?}", names(text));
+        }
+        assert!(names("FTP://h/secret").iter().any(|name| name == "ftp://h/secret"));
+        for text in ["/public/%2e%2e/admin", "/public/.%2e/admin", "/public/..;/admin", "/public%2f..%2fadmin"] {
+            assert!(destinations(text).iter().any(|name| name == "/admin"), "{text}: {:?}", destinations(text));
+        }
+        for text in ["//evil.example/a", r"/\evil.example/a", r"\\evil.example\a"] {
+            assert!(destinations(text).iter().any(|name| name == "https://evil.example/a"), "{text}");
+            assert!(names(text).iter().any(|name| name == "https://evil.example/a"), "{text}");
+        }
+        for straight in ["100% sure; or not?", "/search?q=a%2Fb", "ls; cat x/y", "/a/b;c=1", "/ä/ö", "grep -r 'a.*b' ."] {
+            assert_eq!(destinations(straight), Vec::<String>::new(), "{straight}");
+        }
     }
 
     proptest! {

@@ -12,10 +12,14 @@ use crate::support::{Server, browser, chromium};
 use rustix::process::Signal;
 use sojourn_browser::{Chromium, Launcher, Settings};
 use sojourn_testkit::{again, eventually, send_signal, until};
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 /// Set for [`owner`]: how long it lives.
 const OWNER: &str = "SOJOURN_TEST_BROWSER_OWNER";
+/// Set for [`visitor`].
+const VISITOR: &str = "SOJOURN_TEST_BROWSER_VISITOR";
 
 /// Of the other tests: a process that starts a browser and waits to be killed.
 #[test]
@@ -92,6 +96,50 @@ fn a_profile_whose_watchdog_died_with_its_owner_is_swept_by_the_next_browser() {
     until("the browser and its profile are gone", || {
         processes_with(&text).is_empty() && profiles(parent.path()).is_empty()
     });
+}
+
+/// Of the next test: a process whose page asks for programs of the desktop.
+#[test]
+fn visitor() {
+    if std::env::var_os(VISITOR).is_none() {
+        return;
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let (server, browser) = browser().await.unwrap();
+        let mut page = browser.page().await.unwrap();
+        for address in ["mailto:x@evil.example?subject=secret", "news:evil", "tel:1", "ssh://evil.example"] {
+            page.open(&server.url("/form")).await.unwrap();
+            let asked = format!(
+                "(async () => {{ const frame = document.createElement('iframe'); frame.src = '{address}'; \
+                 document.body.append(frame); window.open('{address}'); location = '{address}'; \
+                 await new Promise((go) => setTimeout(go, 300)); return 1; }})()"
+            );
+            // Where it leads nowhere the page stays.
+            let _ = page.evaluate(&asked).await;
+        }
+    });
+    println!("visited");
+}
+
+#[test]
+fn a_page_starts_no_program_of_the_desktop() {
+    if chromium().is_none() {
+        return;
+    }
+    let place = tempfile::tempdir().unwrap();
+    let (desktop, started) = (place.path().join("bin"), place.path().join("started"));
+    std::fs::create_dir(&desktop).unwrap();
+    for name in ["xdg-open", "xdg-email", "xdg-settings", "gio"] {
+        let script = format!("#!/bin/sh\necho \"{name} $*\" >> '{}'\n", started.display());
+        std::fs::write(desktop.join(name), script).unwrap();
+        std::fs::set_permissions(desktop.join(name), Permissions::from_mode(0o755)).unwrap();
+    }
+    let path = format!("{}:{}", desktop.display(), std::env::var("PATH").unwrap());
+    let mut command = again("with_browser::processes::visitor");
+    let visited = command.env(VISITOR, "1").env("PATH", path).args(["--nocapture"]).output().unwrap();
+    assert!(String::from_utf8_lossy(&visited.stdout).contains("visited"), "{visited:?}");
+    assert_eq!(std::fs::read_to_string(&started).unwrap_or_default(), "");
 }
 
 #[tokio::test]
