@@ -149,6 +149,11 @@ impl Core {
             // The state within the skill is not known here.
             Phase::Acting { .. } => vec![self.end_episode("the time budget is used up".to_owned())],
             Phase::Comparing(comparison) => vec![self.edits(&comparison, Vec::new())],
+            // It did not begin, so a resume begins it.
+            Phase::Resetting => {
+                self.episode.over = true;
+                Vec::new()
+            }
             _ => Vec::new(),
         };
         let is_over = self.config.budgets.time_ms.is_some_and(|limit| self.elapsed_ms() >= limit);

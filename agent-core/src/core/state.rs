@@ -66,7 +66,8 @@ impl Phase {
         self.waits_for_the_controller()
             || matches!(
                 self,
-                Self::Acting { .. }
+                Self::Resetting
+                    | Self::Acting { .. }
                     | Self::Exploring(_)
                     | Self::Discovering
                     | Self::Surveying(_)

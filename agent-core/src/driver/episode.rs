@@ -13,9 +13,20 @@ use tracing::Instrument as _;
 impl Driver {
     pub(super) async fn start_episode(&mut self, seed: u64) -> Result<Step, DriveError> {
         self.take_frame(FrameMoment::End).await?;
-        let environment = self.environment.as_mut().ok_or(ExecutorError::Busy)?;
-        environment.reset(seed).await.map_err(ExecutorError::from)?;
+        let limit = self.time_limit().await?.with_grace();
+        if limit.is_over() {
+            return self.in_time(Err(DriveError::OutOfTime)).await;
+        }
+        let mut environment = self.environment.take().ok_or(ExecutorError::Busy)?;
+        // Nobody knows the state of a world that is given up, so it is dropped.
+        tokio::select! {
+            biased;
+            reset = environment.reset(seed) => reset.map_err(ExecutorError::from)?,
+            () = limit.over() => return self.in_time(Err(DriveError::OutOfTime)).await,
+            () = self.cancel.cancelled() => return Err(DriveError::Interrupted),
+        }
         let observation = environment.observe().map_err(ExecutorError::from)?;
+        self.environment = Some(environment);
         self.episode_step = 0;
         self.reflexes = self.reflexes.iter().map(LiveReflex::rested).collect();
         self.observer.notice(&Notice::Episode { seed });

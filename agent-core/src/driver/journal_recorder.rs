@@ -6,7 +6,7 @@ use super::journal::{Journal, JournalError};
 use super::observer::{Notice, Observer};
 use super::redact::Redactor;
 use super::restrictions::Restrictions;
-use super::time_limit::TimeLimit;
+use super::time_limit::{LAST_STEP, TimeLimit};
 use crate::model::{Payload as _, RecordKind, SkillEvent};
 use async_trait::async_trait;
 use sojourn_controller::Cancel;
@@ -57,6 +57,26 @@ impl Recorder for JournalRecorder {
             return Err(ExecutorError::OutOfTime);
         }
         Ok(())
+    }
+
+    async fn before_step(&mut self) -> Result<(), ExecutorError> {
+        let mut journal = self.journal.lock().await;
+        // The step was given up.
+        if journal.replaying() && journal.peek(RecordKind::OutOfTime).await?.is_some() {
+            return Err(ExecutorError::OutOfTime);
+        }
+        Ok(())
+    }
+
+    async fn given_up(&self) -> ExecutorError {
+        let interrupted = async {
+            self.cancel.cancelled().await;
+            tokio::time::sleep(LAST_STEP).await;
+        };
+        tokio::select! {
+            () = interrupted => ExecutorError::Interrupted,
+            () = self.limit.over() => ExecutorError::OutOfTime,
+        }
     }
 
     async fn frame(&mut self, environment: &mut dyn Environment, ended: bool) -> Result<(), ExecutorError> {

@@ -17,6 +17,8 @@ const LOOK: Duration = Duration::from_millis(250);
 /// A skill that runs in the episode may take this much longer than the run's time, in milliseconds: an episode in which a skill
 /// was cut off cannot be continued.
 const GRACE_MS: i64 = 10_000;
+/// How long a step may take after a person has stopped the run: its effect is real, and so is to be recorded.
+pub(super) const LAST_STEP: Duration = Duration::from_secs(10);
 
 /// The moment at which the run's time is over.
 #[derive(Clone, Default)]
@@ -92,6 +94,29 @@ impl WorkWatch {
             return Err(ExecutorError::OutOfTime);
         }
         Ok(())
+    }
+
+    /// Waits until the work is to stop, and says why.
+    pub async fn stopped(&self) -> ExecutorError {
+        tokio::select! {
+            () = self.cancel.cancelled() => ExecutorError::Interrupted,
+            () = self.time.over() => ExecutorError::OutOfTime,
+        }
+    }
+
+    /// The result of `work`, unless the work is to stop before.
+    ///
+    /// # Errors
+    /// That of `work`, or as [`check`](Self::check).
+    pub async fn within<T, E: Into<ExecutorError>>(
+        &self,
+        work: impl Future<Output = Result<T, E>>,
+    ) -> Result<T, ExecutorError> {
+        tokio::select! {
+            biased;
+            done = work => done.map_err(Into::into),
+            stopped = self.stopped() => Err(stopped),
+        }
     }
 
     /// Reports that part `number` of `of` begins.

@@ -19,7 +19,9 @@ use sojourn_memory::{
 };
 use sojourn_sandbox::{Sandbox, SandboxConfig, engine_sha256};
 use sojourn_skills::LibraryState;
-use sojourn_tools::Environment as _;
+use sojourn_tools::{
+    Action, Environment, EnvironmentError, EnvironmentSpec, Observation, Progress, StepOutcome, ToolCall,
+};
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -85,7 +87,69 @@ impl Observer for Seen {
     }
 }
 
+/// Where a world hangs.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Hang {
+    Never,
+    Reset,
+    Step,
+}
+
+/// Crafter that hangs, after more time than a run may take. Its practice worlds do not.
+struct Hanging {
+    inner: CrafterEnvironment,
+    hang: Hang,
+    hand: Arc<Hand>,
+    cancel: Cancel,
+}
+
+impl Hanging {
+    async fn wait(&self, at: Hang) {
+        if self.hang == at {
+            self.hand.ms.fetch_add(3 * BUDGET_MS as i64, Ordering::SeqCst);
+            self.cancel.cancel();
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+#[async_trait]
+impl Environment for Hanging {
+    fn spec(&self) -> &EnvironmentSpec {
+        self.inner.spec()
+    }
+
+    async fn reset(&mut self, seed: u64) -> Result<(), EnvironmentError> {
+        self.wait(Hang::Reset).await;
+        self.inner.reset(seed).await
+    }
+
+    fn observe(&self) -> Result<Observation, EnvironmentError> {
+        self.inner.observe()
+    }
+
+    fn begin(&mut self, call: &ToolCall) -> Result<(), EnvironmentError> {
+        self.inner.begin(call)
+    }
+
+    fn advance(&mut self) -> Result<Progress, EnvironmentError> {
+        self.inner.advance()
+    }
+
+    async fn step(&mut self, action: &Action) -> Result<StepOutcome, EnvironmentError> {
+        self.wait(Hang::Step).await;
+        self.inner.step(action).await
+    }
+
+    fn practice(&self) -> Option<Box<dyn Environment>> {
+        self.inner.practice()
+    }
+}
+
 struct Lab {
+    hang: Hang,
+    /// Whether a person stops the run while its world hangs.
+    stops: bool,
     sandbox: Sandbox,
     started: Started,
     hand: Arc<Hand>,
@@ -114,7 +178,15 @@ impl Lab {
         let hand = Arc::new(Hand::default());
         hand.per_reading.store(per_reading_ms, Ordering::SeqCst);
         let sandbox = Sandbox::new(SandboxConfig::default()).unwrap();
-        Self { sandbox, started, hand, seen: Arc::default() }
+        Self { hang: Hang::Never, stops: false, sandbox, started, hand, seen: Arc::default() }
+    }
+
+    /// A lab in which skills are printed from recipes, and no model is asked.
+    fn with_recipes(hang: Hang) -> Self {
+        let mut lab = Self { hang, ..Self::new(0) };
+        lab.started.config.actor.follow_recipes = true;
+        lab.started.config.actor.rounds = 0;
+        lab
     }
 
     fn model(&self, answers: bool) -> Arc<dyn Controller> {
@@ -135,8 +207,12 @@ impl Lab {
         controller: Arc<dyn Controller>,
         journal: Journal,
     ) -> Outcome {
+        let inner = CrafterEnvironment::default();
+        // Only the person of the test that waits for it stops the run.
+        let stop = if self.stops { cancel.clone() } else { Cancel::new() };
+        let world = Hanging { inner, hang: self.hang, hand: Arc::clone(&self.hand), cancel: stop };
         let deps = DriverDeps {
-            environment: Box::new(CrafterEnvironment::default()),
+            environment: Box::new(world),
             controller,
             sandbox: self.sandbox.clone(),
             journal,
@@ -249,6 +325,49 @@ async fn a_run_that_is_interrupted_does_not_wait_for_a_busy_model() {
     let outcome = lab.drive_until(cancel, busy, lab.journal(&store, Vec::new(), Some(writer))).await;
     assert_eq!(outcome, Outcome::Interrupted);
     assert_eq!(last(&records(&store).await, 1), ["ask_controller"]);
+}
+
+#[tokio::test]
+async fn the_time_of_a_run_ends_while_its_world_hangs() {
+    for (hang, expected) in [(Hang::Reset, "start_episode"), (Hang::Step, "act")] {
+        let mut lab = Lab::with_recipes(hang);
+        let home = tempfile::tempdir().unwrap();
+        let store = Store::open(home.path()).await.unwrap();
+        let writer = store.create_run(new_run()).await.unwrap();
+        let outcome = lab.drive(lab.model(true), lab.journal(&store, Vec::new(), Some(writer))).await;
+        assert_eq!(outcome, Outcome::Finished(FinishReason::Time), "{expected}");
+        let first = records(&store).await;
+        let ending = first.iter().position(|record| record.kind == "out_of_time").unwrap();
+        assert_eq!(first[ending - 1].kind, expected, "{:?}", last(&first, 4));
+        assert_eq!(last(&first, 1), ["finish"]);
+        lab.hang = Hang::Never;
+        lab.verify(&store).await;
+
+        // With more time it lives on: an episode that never began begins, and one that was cut off is over.
+        let writer = store.resume_run(&new_run().id).await.unwrap();
+        let more = Some(Budgets { time_ms: Some(BUDGET_MS), steps: Some(50), ..Budgets::default() });
+        let resumed =
+            ControlRecord::Resumed { budgets: more, policy: None, untrusted: false, foreign: false, by: None };
+        let journal = lab.journal(&store, first.clone(), Some(writer)).with_pending_control(resumed);
+        lab.drive(lab.model(true), journal).await;
+        let all = records(&store).await;
+        let starts: Vec<_> = all.iter().filter(|record| record.kind == "start_episode").collect();
+        assert_eq!(starts[0].payload == starts[1].payload, hang == Hang::Reset);
+        assert!(all.iter().skip(first.len()).any(|record| record.kind == "stepped"), "{:?}", last(&all, 6));
+        lab.verify(&store).await;
+    }
+}
+
+#[tokio::test]
+async fn a_run_that_is_interrupted_does_not_wait_for_a_world_that_begins() {
+    let mut lab = Lab { stops: true, ..Lab::with_recipes(Hang::Reset) };
+    let home = tempfile::tempdir().unwrap();
+    let store = Store::open(home.path()).await.unwrap();
+    let writer = store.create_run(new_run()).await.unwrap();
+    // Without a budget its time never ends.
+    lab.started.config.budgets = Budgets::default();
+    let outcome = lab.drive(lab.model(true), lab.journal(&store, Vec::new(), Some(writer))).await;
+    assert_eq!(outcome, Outcome::Interrupted);
 }
 
 #[tokio::test]

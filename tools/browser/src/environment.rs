@@ -23,6 +23,8 @@ use std::time::Duration;
 /// Limit on browser restarts during one reset or step. On a busy machine a start takes seconds, in which the browser
 /// can be killed again.
 const MAX_RESTARTS: u32 = 10;
+/// Time limit of a reset over all its attempts.
+const RESET_TIMEOUT: Duration = Duration::from_mins(3);
 /// Backoff before a restart: doubles from the first to the longest pause.
 const MIN_BACKOFF: Duration = Duration::from_millis(100);
 const MAX_BACKOFF: Duration = Duration::from_secs(5);
@@ -214,14 +216,25 @@ impl Environment for WebEnvironment {
 
     async fn reset(&mut self, seed: u64) -> Result<(), EnvironmentError> {
         (self.over, self.call) = (true, None);
-        let mut tries = 0;
-        while let Err(error) = self.begin_episode(seed).await {
-            tries += 1;
-            if !error.is_transient() || tries > MAX_RESTARTS {
-                return Err(EnvironmentError::Failed { reason: error.to_string() });
+        let begun = tokio::time::timeout(RESET_TIMEOUT, async {
+            let mut tries = 0;
+            while let Err(error) = self.begin_episode(seed).await {
+                tries += 1;
+                if !error.is_transient() || tries > MAX_RESTARTS {
+                    return Err(EnvironmentError::Failed { reason: error.to_string() });
+                }
+                self.discard_tab().await;
+                tokio::time::sleep(backoff(tries)).await;
             }
-            self.discard_tab().await;
-            tokio::time::sleep(backoff(tries)).await;
+            Ok(())
+        });
+        match begun.await {
+            Ok(begun) => begun?,
+            Err(_) => {
+                self.discard_tab().await;
+                let reason = format!("the page did not begin within {} s", RESET_TIMEOUT.as_secs());
+                return Err(EnvironmentError::Failed { reason });
+            }
         }
         self.over = false;
         Ok(())

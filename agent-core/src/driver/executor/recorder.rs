@@ -15,6 +15,19 @@ pub trait Recorder: Send {
     /// When it cannot be recorded, or differs from the recorded one. The executor then stops the skill at once.
     async fn record(&mut self, event: SkillEvent) -> Result<(), ExecutorError>;
 
+    /// Looks whether the next step may be taken.
+    ///
+    /// # Errors
+    /// Why not.
+    async fn before_step(&mut self) -> Result<(), ExecutorError> {
+        Ok(())
+    }
+
+    /// Waits until a step that takes long is to be given up, and says why.
+    async fn given_up(&self) -> ExecutorError {
+        std::future::pending().await
+    }
+
     /// Takes a picture of the world after a step, where pictures are kept. `ended` says whether the episode is over.
     ///
     /// # Errors
@@ -32,5 +45,9 @@ pub struct Unrecorded(pub(in crate::driver) WorkWatch);
 impl Recorder for Unrecorded {
     async fn record(&mut self, _event: SkillEvent) -> Result<(), ExecutorError> {
         self.0.check()
+    }
+
+    async fn given_up(&self) -> ExecutorError {
+        self.0.stopped().await
     }
 }

@@ -144,10 +144,19 @@ impl ExecutorState {
             let reason = "the step budget is used up".to_owned();
             return Err(HostError::Stop { cause: StopCause::StepBudgetExhausted, reason });
         }
+        if let Err(failed) = self.recorder.before_step().await {
+            return Err(self.stop(failed));
+        }
         self.steps_left -= 1;
-        let outcome = match self.environment.step(&action).await {
-            Ok(outcome) => outcome,
-            Err(error) => return Err(self.broken(error)),
+        let stepped = tokio::select! {
+            biased;
+            stepped = self.environment.step(&action) => Ok(stepped),
+            failed = self.recorder.given_up() => Err(failed),
+        };
+        let outcome = match stepped {
+            Ok(Ok(outcome)) => outcome,
+            Ok(Err(error)) => return Err(self.broken(error)),
+            Err(failed) => return Err(self.stop(failed)),
         };
         self.episode_step += 1;
         self.tally.steps += 1;

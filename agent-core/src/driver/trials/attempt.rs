@@ -45,7 +45,7 @@ impl TrialRunner {
         setup: &Setup,
         mut environment: Box<dyn Environment>,
     ) -> Result<Attempted, ExecutorError> {
-        environment.reset(setup.seed).await?;
+        self.watch.within(environment.reset(setup.seed)).await?;
         let prelude = match &setup.prelude {
             Some(calls) => calls.clone(),
             None => prelude(&Planner::new(environment.spec()), &subject.skill.name),

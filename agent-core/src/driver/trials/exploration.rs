@@ -90,7 +90,7 @@ impl PracticeWorld for ExploredWorld {
             Holder::InEpisode(executor) => executor.into_environment()?,
             Holder::Gone => return Err(ExecutorError::Busy),
         };
-        world.reset(seed).await?;
+        self.runner.watch.within(world.reset(seed)).await?;
         let state = world.observe()?.state;
         self.holder = Holder::InEpisode(Box::new(self.runner.executor(world)?));
         Ok(state)

@@ -114,7 +114,9 @@ impl Driver {
                 if let Err(stopped) = watch.check() {
                     return self.in_time(Err(stopped.into())).await;
                 }
-                world.reset(*seed).await.map_err(ExecutorError::from)?;
+                if let Err(stopped) = watch.within(world.reset(*seed)).await {
+                    return self.in_time(Err(stopped.into())).await;
+                }
                 let observation = world.observe().map_err(ExecutorError::from)?;
                 seen.push(observation.text);
             }

@@ -144,7 +144,7 @@ impl ReflexTrialRunner {
             let Some(effect) = effects.pop() else { break };
             let event = match effect {
                 Effect::StartEpisode { seed } => {
-                    world.reset(seed).await.map_err(ExecutorError::from)?;
+                    self.watch.within(world.reset(seed)).await?;
                     let observation = world.observe().map_err(ExecutorError::from)?;
                     Event::EpisodeStarted { seed, observation }
                 }
