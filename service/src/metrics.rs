@@ -5,6 +5,7 @@ use crate::live::{LiveRun, live_runs};
 use crate::timing;
 use axum::Router;
 use axum::extract::{Request, State};
+use axum::http::uri::Authority;
 use axum::http::{StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse as _, Response};
@@ -81,7 +82,8 @@ pub fn router(store: Store, vitals: Vitals) -> Router {
 /// Refuses requests that are addressed to another name: a web page may have its own name resolve to this computer.
 async fn only_local_names(request: Request, next: Next) -> Response {
     let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
-    let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
+    let authority = host.parse::<Authority>();
+    let name = authority.as_ref().map_or(host, Authority::host);
     if matches!(name, "localhost" | "127.0.0.1" | "[::1]" | "") {
         next.run(request).await
     } else {

@@ -194,7 +194,7 @@ impl Core {
             tools_last: self.config.rules >= 3 && answers.is_empty(),
             answers,
             notices,
-            notices_quoted: self.config.rules >= 2,
+            notices_quoted: self.config.rules >= 2 || self.spec.untrusted && self.from_elsewhere,
         }
     }
 

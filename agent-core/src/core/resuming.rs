@@ -8,10 +8,13 @@ impl Core {
     /// Applies a control record, which stands between two events.
     pub fn apply_control(&mut self, control: &TimedControl) {
         match &control.record {
-            ControlRecord::Resumed { budgets, untrusted, .. } => {
+            ControlRecord::Resumed { budgets, untrusted, confined, .. } => {
                 if *untrusted {
                     self.consultations.taint();
                     self.from_elsewhere = true;
+                }
+                if *confined {
+                    self.confine();
                 }
                 self.pause(control.at_ms.saturating_sub(control.before_ms));
                 self.now_ms = control.at_ms;
@@ -65,6 +68,13 @@ impl Core {
         self.made_progress();
     }
 
+    /// From now on nothing that the log says of the world counts as the user's words.
+    fn confine(&mut self) {
+        self.from_elsewhere = true;
+        self.spec.untrusted = true;
+        self.planner.quote(&self.spec);
+    }
+
     /// Adds time that is not the run's. It is negative where the clock was set back.
     fn pause(&mut self, milliseconds: i64) {
         self.paused_ms = self.paused_ms.saturating_add(milliseconds);
@@ -78,6 +88,43 @@ impl Core {
             Phase::Finished if self.episode.over => self.reset(),
             Phase::Finished => self.decide(),
             _ => Vec::new(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::RunConfig;
+    use crate::model::RunOrigin;
+    use serde_json::json;
+    use sojourn_skills::LibraryState;
+
+    #[test]
+    fn what_a_log_from_elsewhere_says_of_the_world_is_quoted_from_its_resume_on() {
+        let spec = json!({
+            "name": "hall", "version": "1", "deterministic": true, "about": "Call sh_run.", "tools": [], "recipes": [],
+            "actions": [], "tasks": [], "examples": [], "vitals": [],
+        });
+        let origin = RunOrigin { run: "r".into(), model: "m".into(), engine: "e".into() };
+        // The log says which rules it follows.
+        let config = RunConfig { rules: 1, ..RunConfig::default() };
+        let mut core =
+            Core::new(config, serde_json::from_value(spec).unwrap(), LibraryState::default(), origin);
+        let shown = |core: &Core| core.planner.world_text().block("Call sh_run.");
+        assert_eq!((shown(&core), core.tainted()), ("Call sh_run.".to_owned(), false));
+        let resumed = |confined| ControlRecord::Resumed {
+            budgets: None,
+            policy: None,
+            untrusted: confined,
+            foreign: false,
+            confined,
+            by: None,
+        };
+        for (confined, quoted) in [(false, false), (true, true), (false, true)] {
+            core.apply_control(&TimedControl { record: resumed(confined), before_ms: 0, at_ms: 0 });
+            assert_eq!((shown(&core).ends_with("> Call sh_run."), core.tainted()), (quoted, quoted));
+            assert_eq!(core.spec().untrusted, quoted);
         }
     }
 }

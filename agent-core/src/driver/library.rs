@@ -36,7 +36,13 @@ impl Driver {
     /// Loads the skills and reflexes of the core's library that are not loaded yet.
     pub(super) fn load_library(&mut self) -> Result<(), DriveError> {
         let rules = self.core.config().rules;
-        self.skills = Arc::new(load_skills(&self.sandbox, self.core.library(), rules, &mut self.programs)?);
+        self.skills = Arc::new(load_skills(
+            &self.sandbox,
+            self.core.library(),
+            rules,
+            self.confined,
+            &mut self.programs,
+        )?);
         let before = std::mem::take(&mut self.reflexes);
         self.reflexes.clone_from(&self.given);
         for entry in self.core.library().reflexes() {

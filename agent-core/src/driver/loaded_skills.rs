@@ -6,11 +6,13 @@ use sojourn_sandbox::{Program, Sandbox};
 use sojourn_skills::{Entry, LibraryState, Origin, SkillId};
 use std::collections::BTreeMap;
 
-/// The active skills of `library`, ready to run under the `rules` of a run; `programs` caches what was loaded before.
+/// The active skills of `library`, ready to run under the `rules` of a run, which is `confined` where somebody else may have written
+/// its log; `programs` caches what was loaded before.
 pub(super) fn load_skills(
     sandbox: &Sandbox,
     library: &LibraryState,
     rules: u32,
+    confined: bool,
     programs: &mut BTreeMap<SkillId, Program>,
 ) -> Result<BTreeMap<String, LoadedSkill>, DriveError> {
     let mut skills = BTreeMap::new();
@@ -23,7 +25,7 @@ pub(super) fn load_skills(
             goal: manifest.postcondition.clone(),
             program,
             grants: manifest.calls.iter().cloned().collect(),
-            tools: tool_reach(&manifest.origin, rules),
+            tools: tool_reach(&manifest.origin, rules, confined),
             untrusted: manifest.is_untrusted(),
         };
         skills.insert(name.to_owned(), skill);
@@ -31,9 +33,10 @@ pub(super) fn load_skills(
     Ok(skills)
 }
 
-/// Which tools of the agent file a skill gets.
-pub(super) fn tool_reach(origin: &Origin, rules: u32) -> ToolReach {
+/// Which tools of the agent file a skill gets. The origin and the rules are what the log says.
+pub(super) fn tool_reach(origin: &Origin, rules: u32, confined: bool) -> ToolReach {
     match origin {
+        _ if confined => ToolReach::Nothing,
         _ if rules < 8 => ToolReach::Granted,
         Origin::Imported => ToolReach::Nothing,
         _ => ToolReach::Reading,
@@ -67,13 +70,16 @@ mod tests {
         let own = Origin::Recipe { run: "r".to_owned() };
         let tool = |name: &str, effects| ToolSpec { effects, ..ToolSpec::new(name, "") };
         let tools = [tool("notes_read", Effects::default()), tool("notes_write", Effects::WORST)];
-        for (origin, rules, expected) in [
-            (&Origin::Imported, 8, [false, false]),
-            (&own, 8, [true, false]),
-            (&Origin::Imported, 7, [true, true]),
+        for (origin, rules, confined, expected) in [
+            (&Origin::Imported, 8, false, [false, false]),
+            (&own, 8, false, [true, false]),
+            (&Origin::Imported, 7, false, [true, true]),
+            // Whoever wrote the log chose both.
+            (&own, 8, true, [false, false]),
+            (&own, 7, true, [false, false]),
         ] {
-            let reach = tool_reach(origin, rules);
-            assert_eq!([reach.has(&tools[0]), reach.has(&tools[1])], expected, "{origin:?} {rules}");
+            let reach = tool_reach(origin, rules, confined);
+            assert_eq!([reach.has(&tools[0]), reach.has(&tools[1])], expected, "{origin:?} {rules} {confined}");
         }
     }
 }

@@ -91,6 +91,8 @@ pub struct Driver {
     given: Vec<LiveReflex>,
     /// Learned reflexes that do not act, because another home wrote them.
     disowned: BTreeSet<SkillId>,
+    /// Whether somebody else may have written the log: its skills get no tools of the agent file.
+    confined: bool,
     programs: BTreeMap<SkillId, Program>,
     skills: Arc<BTreeMap<String, LoadedSkill>>,
     /// Tools that do not belong to the environment; `None` in a run without any.
@@ -276,6 +278,7 @@ impl Driver {
             reflexes: reflexes.clone(),
             given: reflexes,
             disowned: BTreeSet::new(),
+            confined: false,
             programs: BTreeMap::new(),
             skills: Arc::default(),
             toolkit,
@@ -472,8 +475,12 @@ impl Driver {
                     self.library = None;
                     resumed_ms = Some(control.at_ms);
                 }
-                ControlRecord::Resumed { foreign, .. } => {
+                ControlRecord::Resumed { foreign, confined, .. } => {
                     resumed_ms = Some(control.at_ms);
+                    if *confined && !self.confined {
+                        self.confined = true;
+                        self.load_library()?;
+                    }
                     if *foreign {
                         self.disown_reflexes()?;
                     }

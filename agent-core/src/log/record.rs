@@ -261,6 +261,10 @@ log_records! {
             /// Whether another home wrote all records before: none of the reflexes in them acts from now on.
             #[serde(default, skip_serializing_if = "std::ops::Not::not")]
             foreign: bool,
+            /// Whether somebody else may have chosen what is in the log, also after earlier resumes: from now on its skills get no
+            /// tools of the agent file, and all that it says of the world is quoted.
+            #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+            confined: bool,
             /// Who resumed it, where that was not a person at a terminal or a supervisor.
             #[serde(default, skip_serializing_if = "Option::is_none")]
             by: Option<String>,
@@ -375,7 +379,7 @@ pub struct TimedControl {
 impl ControlRecord {
     /// Another process resumed the run, and nothing else changed.
     pub fn resumed() -> Self {
-        Self::Resumed { budgets: None, policy: None, untrusted: false, foreign: false, by: None }
+        Self::Resumed { budgets: None, policy: None, untrusted: false, foreign: false, confined: false, by: None }
     }
 }
 

@@ -59,13 +59,14 @@ fn counted(count: impl TryInto<u64>, thing: &str) -> String {
 
 fn control_line(record: &ControlRecord) -> String {
     match record {
-        ControlRecord::Resumed { budgets, policy, untrusted, foreign, by } => {
+        ControlRecord::Resumed { budgets, policy, untrusted, foreign, confined, by } => {
             let mut line = format!("resumed by {}", by.as_deref().unwrap_or("another process"));
             let changes = [
                 (budgets.is_some(), ", with other budgets"),
                 (policy.is_some(), ", under another policy too"),
                 (*untrusted, ", as a run from elsewhere"),
                 (*foreign, ", without its reflexes"),
+                (*confined, ", its skills without tools of the agent file"),
             ];
             line.extend(changes.iter().filter(|(changed, _)| *changed).map(|(_, words)| *words));
             line

@@ -333,6 +333,7 @@ fn a_run_with_exhausted_steps_resumes_with_a_larger_budget() {
         policy: None,
         untrusted: false,
         foreign: false,
+        confined: false,
         by: None,
     };
     core.apply_control(&TimedControl { record, before_ms: 0, at_ms: 0 });

@@ -246,6 +246,7 @@ fn controls() -> Vec<ControlRecord> {
             policy: Some(Box::default()),
             untrusted: true,
             foreign: false,
+            confined: false,
             by: None,
         },
         ControlRecord::Forked {

@@ -269,7 +269,7 @@ async fn the_time_of_a_run_ends_while_a_program_is_written_and_a_resume_goes_on(
     let writer = store.resume_run(&new_run().id).await.unwrap();
     let more = Some(Budgets { time_ms: Some(BUDGET_MS), ..Budgets::default() });
     let resumed =
-        ControlRecord::Resumed { budgets: more, policy: None, untrusted: false, foreign: false, by: None };
+        ControlRecord::Resumed { budgets: more, policy: None, untrusted: false, foreign: false, confined: false, by: None };
     let journal = lab.journal(&store, first.clone(), Some(writer)).with_pending_control(resumed);
     let outcome = lab.drive(lab.model(false), journal).await;
     assert_eq!(outcome, Outcome::Finished(FinishReason::Time));
@@ -347,7 +347,7 @@ async fn the_time_of_a_run_ends_while_its_world_hangs() {
         let writer = store.resume_run(&new_run().id).await.unwrap();
         let more = Some(Budgets { time_ms: Some(BUDGET_MS), steps: Some(50), ..Budgets::default() });
         let resumed =
-            ControlRecord::Resumed { budgets: more, policy: None, untrusted: false, foreign: false, by: None };
+            ControlRecord::Resumed { budgets: more, policy: None, untrusted: false, foreign: false, confined: false, by: None };
         let journal = lab.journal(&store, first.clone(), Some(writer)).with_pending_control(resumed);
         lab.drive(lab.model(true), journal).await;
         let all = records(&store).await;

@@ -183,6 +183,7 @@ async fn a_log_that_has_used_its_budget_pauses_the_run_and_a_larger_one_lets_it_
         policy: None,
         untrusted: false,
         foreign: false,
+        confined: false,
         by: None,
     };
     let before = store.records(&id, &RecordQuery::all()).await.unwrap();

@@ -59,6 +59,7 @@ async fn a_stricter_policy_of_a_resume_holds_for_the_actions_of_the_world_at_onc
         policy: Some(Box::new(denies_draw().policy)),
         untrusted: false,
         foreign: false,
+        confined: false,
         by: None,
     };
     for end in (2..records.len()).step_by(2) {
@@ -74,7 +75,7 @@ async fn reflexes_of_a_run_from_elsewhere_act_no_more() {
     let by_reflex = |record: &&Record| record.kind == "stepped" && !record.payload["reflex"].is_null();
     assert!(records.iter().filter(by_reflex).count() > 1, "the reflex acts");
     lab.resumed =
-        ControlRecord::Resumed { budgets: None, policy: None, untrusted: true, foreign: true, by: None };
+        ControlRecord::Resumed { budgets: None, policy: None, untrusted: true, foreign: true, confined: false, by: None };
     // Within a call the world of a run from elsewhere is lost.
     let between = |end: &usize| matches!(records[end - 1].kind.as_str(), "episode_started" | "act" | "acted");
     for end in (2..records.len() - 1).filter(between) {

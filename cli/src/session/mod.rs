@@ -190,6 +190,7 @@ impl RunContext {
             untrusted,
             // Once: what the run learned here since then is this home's own.
             foreign: imported.is_some_and(|last| !has_since(last, RecordKind::Resumed)),
+            confined: imported.is_some(),
             by: watch.by,
         };
         let copied = of_kind(RecordKind::Forked).next_back().unwrap_or(EventSeq(0));

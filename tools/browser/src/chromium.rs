@@ -72,6 +72,8 @@ pub struct Chromium {
     /// Time limit of a navigation.
     pub(crate) load_timeout: Duration,
     window: (u32, u32),
+    /// Whether a person sees its window.
+    visible: bool,
     /// Carries messages between the driver and the browser's pipes.
     bridge: JoinHandle<()>,
     /// Ends the browser when it takes too much memory, and says so.
@@ -141,10 +143,16 @@ impl Chromium {
             command_timeout: settings.command_timeout,
             load_timeout: settings.load_timeout,
             window: settings.window,
+            visible: settings.visible,
             bridge,
             own_network,
             process,
         })
+    }
+
+    /// Whether a person sees its window, and shares the clipboard with it.
+    pub(crate) fn is_visible(&self) -> bool {
+        self.visible
     }
 
     /// Opens a tab with its own browser context, which shares no cookies or storage with other tabs.

@@ -56,7 +56,12 @@ impl BrowserError {
 
     /// Whether a restart may help.
     pub fn is_transient(&self) -> bool {
-        matches!(self, Self::Gone(_) | Self::Start(_))
+        match self {
+            Self::Gone(_) | Self::Start(_) => true,
+            // An interface appeared or vanished, such as that of a new network namespace.
+            Self::Open { reason, .. } => reason.contains("ERR_NETWORK_CHANGED"),
+            _ => false,
+        }
     }
 }
 

@@ -9,6 +9,12 @@ const MODIFIERS: [(&str, i64); 5] = [("Alt", 1), ("Control", 2), ("Ctrl", 2), ("
 const COMMANDS: [(&str, &str); 6] =
     [("a", "selectAll"), ("c", "copy"), ("v", "paste"), ("x", "cut"), ("z", "undo"), ("y", "redo")];
 
+/// Whether an event reads or writes the clipboard.
+pub(crate) fn uses_clipboard(event: &DispatchKeyEventParams) -> bool {
+    let commands = event.commands.iter().flatten();
+    commands.into_iter().any(|command| matches!(command.as_str(), "copy" | "paste" | "cut"))
+}
+
 /// The events of a key, or of a combination: `Enter`, `Control+A`, `x`.
 pub(crate) fn chord(keys: &str) -> Result<Vec<DispatchKeyEventParams>, String> {
     let unknown =
@@ -93,5 +99,9 @@ mod tests {
         let select = chord("Control+A").unwrap().remove(0);
         assert_eq!((select.modifiers, select.text), (Some(2), None));
         assert_eq!(select.commands, Some(vec!["selectAll".to_owned()]));
+        let clipboard = |keys: &str| chord(keys).unwrap().iter().any(uses_clipboard);
+        for (keys, uses) in [("Control+v", true), ("Ctrl+Shift+V", true), ("Control+x", true), ("Control+a", false), ("v", false)] {
+            assert_eq!(clipboard(keys), uses, "{keys}");
+        }
     }
 }

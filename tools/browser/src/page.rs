@@ -53,7 +53,7 @@ enum Navigation {
 pub struct Page {
     tab: chromiumoxide::Page,
     context: Option<BrowserContextId>,
-    browser: Arc<Chromium>,
+    pub(crate) browser: Arc<Chromium>,
     pub(crate) frame: FrameId,
     /// Isolated JavaScript world of the script; `None` after the document changed.
     pub(crate) world: Option<ExecutionContextId>,

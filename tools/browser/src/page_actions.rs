@@ -99,7 +99,12 @@ impl Page {
                 if let Some(reason) = self.run_script("sojourn.ownPage()").await?.as_str() {
                     return Err(ActionError::Impossible(reason.to_owned()));
                 }
-                for stroke in keys::chord(key).map_err(ActionError::Impossible)? {
+                let strokes = keys::chord(key).map_err(ActionError::Impossible)?;
+                if self.browser.is_visible() && strokes.iter().any(keys::uses_clipboard) {
+                    let reason = "in a window the clipboard is that of the person at this computer";
+                    return Err(ActionError::Impossible(reason.to_owned()));
+                }
+                for stroke in strokes {
                     self.execute(stroke).await?;
                 }
                 format!("pressed {key}")

@@ -50,7 +50,7 @@ pub async fn run_once(
     environment.reset(seed).await.map_err(ExecutorError::from)?;
     let mut programs = BTreeMap::new();
     let skills: Arc<BTreeMap<String, LoadedSkill>> =
-        Arc::new(load_skills(sandbox, library, CORE_RULES, &mut programs)?);
+        Arc::new(load_skills(sandbox, library, CORE_RULES, false, &mut programs)?);
     let reflexes: Vec<LiveReflex> = Vec::new();
     let mut executor = SkillExecutor::new(
         sandbox.clone(),

@@ -42,7 +42,7 @@ impl StandaloneTrials {
         more: &[ReflexSource],
         limits: Limits,
     ) -> Result<Self, DriveError> {
-        let skills = Arc::new(load_skills(&sandbox, library, CORE_RULES, &mut BTreeMap::new())?);
+        let skills = Arc::new(load_skills(&sandbox, library, CORE_RULES, false, &mut BTreeMap::new())?);
         let mut reflexes = Vec::new();
         let broken = |name: &str, error: &dyn std::fmt::Display| {
             DriveError::Unusable(format!("reflex `{name}`: {error}"))
@@ -210,7 +210,7 @@ impl StandaloneTrials {
             goal,
             program: self.program(skill)?,
             grants: manifest.calls.iter().cloned().collect(),
-            tools: tool_reach(&manifest.origin, CORE_RULES),
+            tools: tool_reach(&manifest.origin, CORE_RULES, false),
             untrusted: manifest.is_untrusted(),
         })
     }
