@@ -19,6 +19,8 @@ const ABOUT: &str = "You answer questions about a picture, briefly and by what i
 const KEPT: usize = 64;
 
 type Result<T> = std::result::Result<T, String>;
+/// A question with its choices.
+type Asked = (String, Vec<String>);
 
 /// A language model that sees, as a describer.
 ///
@@ -27,7 +29,7 @@ type Result<T> = std::result::Result<T, String>;
 pub struct Onlooker {
     model: Arc<dyn Controller>,
     /// The log-probabilities of choices where nothing is shown, by question and choices.
-    priors: Mutex<HashMap<(String, Vec<String>), Vec<f64>>>,
+    priors: Mutex<HashMap<Asked, Vec<f64>>>,
 }
 
 impl fmt::Debug for Onlooker {

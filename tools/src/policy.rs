@@ -357,7 +357,11 @@ fn led_elsewhere(value: &Value) -> Option<Vec<Value>> {
             for (name, field) in fields {
                 let with = |new_name: &str, led: &Value| {
                     let replaced = fields.iter().map(|(other, value)| {
-                        if other == name { (new_name.to_owned(), led.clone()) } else { (other.clone(), value.clone()) }
+                        if other == name {
+                            (new_name.to_owned(), led.clone())
+                        } else {
+                            (other.clone(), value.clone())
+                        }
                     });
                     Value::Object(replaced.collect())
                 };

@@ -27,12 +27,6 @@ pub struct Planner {
     words: Words,
     /// How prompts show the world's texts.
     world_text: WorldText,
-    /// Quotes the world's texts from now on where `spec` says so.
-    pub(in crate::core) fn quote(&mut self, spec: &EnvironmentSpec) {
-        self.words = Words::of(spec);
-        self.world_text = WorldText::of(spec);
-    }
-
     /// The version of the rules by which the core decides.
     rules: u32,
 }
@@ -78,6 +72,12 @@ impl Planner {
             world_text: WorldText::of(spec),
             rules,
         }
+    }
+
+    /// Quotes the world's texts from now on where `spec` says so.
+    pub(in crate::core) fn quote(&mut self, spec: &EnvironmentSpec) {
+        self.words = Words::of(spec);
+        self.world_text = WorldText::of(spec);
     }
 
     /// The version of the rules by which the core decides.

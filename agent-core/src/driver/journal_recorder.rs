@@ -60,7 +60,7 @@ impl Recorder for JournalRecorder {
     }
 
     async fn before_step(&mut self) -> Result<(), ExecutorError> {
-        let mut journal = self.journal.lock().await;
+        let journal = self.journal.lock().await;
         // The step was given up.
         if journal.replaying() && journal.peek(RecordKind::OutOfTime).await?.is_some() {
             return Err(ExecutorError::OutOfTime);
@@ -68,7 +68,7 @@ impl Recorder for JournalRecorder {
         Ok(())
     }
 
-    async fn given_up(&self) -> ExecutorError {
+    async fn given_up(&mut self) -> ExecutorError {
         let interrupted = async {
             self.cancel.cancelled().await;
             tokio::time::sleep(LAST_STEP).await;

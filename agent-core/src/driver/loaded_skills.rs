@@ -79,7 +79,11 @@ mod tests {
             (&own, 7, true, [false, false]),
         ] {
             let reach = tool_reach(origin, rules, confined);
-            assert_eq!([reach.has(&tools[0]), reach.has(&tools[1])], expected, "{origin:?} {rules} {confined}");
+            assert_eq!(
+                [reach.has(&tools[0]), reach.has(&tools[1])],
+                expected,
+                "{origin:?} {rules} {confined}"
+            );
         }
     }
 }

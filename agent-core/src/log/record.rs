@@ -379,7 +379,14 @@ pub struct TimedControl {
 impl ControlRecord {
     /// Another process resumed the run, and nothing else changed.
     pub fn resumed() -> Self {
-        Self::Resumed { budgets: None, policy: None, untrusted: false, foreign: false, confined: false, by: None }
+        Self::Resumed {
+            budgets: None,
+            policy: None,
+            untrusted: false,
+            foreign: false,
+            confined: false,
+            by: None,
+        }
     }
 }
 

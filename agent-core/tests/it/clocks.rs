@@ -88,8 +88,14 @@ async fn a_skill_that_outlives_the_run_is_cut_off_and_a_resume_starts_another_ep
     lab.verify(&store).await;
 
     let more = Some(Budgets { time_ms: Some(8000), ..Budgets::default() });
-    lab.resumed =
-        ControlRecord::Resumed { budgets: more, policy: None, untrusted: false, foreign: false, confined: false, by: None };
+    lab.resumed = ControlRecord::Resumed {
+        budgets: more,
+        policy: None,
+        untrusted: false,
+        foreign: false,
+        confined: false,
+        by: None,
+    };
     let (_home, copy, writer) = cut(&store, &records).await;
     let outcome = lab.run(Table::new(pile.clone(), true, WRITES), &copy, records.clone(), Some(writer)).await;
     assert_eq!(outcome, Outcome::Finished(FinishReason::Time));

@@ -92,8 +92,14 @@ async fn a_run_from_elsewhere_is_tainted_from_the_resume_on() {
     let rules = vec![rule("bank_pay", PolicyVerdict::Allow, false)];
     let allows = PolicyFile { trusted: vec!["bank_*".into()], ..policy(rules) };
     let mut lab = Lab::new(allows, &[PAY, LIGHT]);
-    let elsewhere =
-        ControlRecord::Resumed { budgets: None, policy: None, untrusted: true, foreign: false, confined: false, by: None };
+    let elsewhere = ControlRecord::Resumed {
+        budgets: None,
+        policy: None,
+        untrusted: true,
+        foreign: false,
+        confined: false,
+        by: None,
+    };
     resumed_at_every_record(&mut lab, elsewhere, |all, at, paid| {
         assert_eq!(paid, 0, "cut after record {at}");
         let resumed = all.iter().position(|record| RecordKind::Resumed.is(record)).unwrap();

@@ -268,8 +268,14 @@ async fn the_time_of_a_run_ends_while_a_program_is_written_and_a_resume_goes_on(
     // With more time the program is asked for again, and again the time holds.
     let writer = store.resume_run(&new_run().id).await.unwrap();
     let more = Some(Budgets { time_ms: Some(BUDGET_MS), ..Budgets::default() });
-    let resumed =
-        ControlRecord::Resumed { budgets: more, policy: None, untrusted: false, foreign: false, confined: false, by: None };
+    let resumed = ControlRecord::Resumed {
+        budgets: more,
+        policy: None,
+        untrusted: false,
+        foreign: false,
+        confined: false,
+        by: None,
+    };
     let journal = lab.journal(&store, first.clone(), Some(writer)).with_pending_control(resumed);
     let outcome = lab.drive(lab.model(false), journal).await;
     assert_eq!(outcome, Outcome::Finished(FinishReason::Time));
@@ -346,8 +352,14 @@ async fn the_time_of_a_run_ends_while_its_world_hangs() {
         // With more time it lives on: an episode that never began begins, and one that was cut off is over.
         let writer = store.resume_run(&new_run().id).await.unwrap();
         let more = Some(Budgets { time_ms: Some(BUDGET_MS), steps: Some(50), ..Budgets::default() });
-        let resumed =
-            ControlRecord::Resumed { budgets: more, policy: None, untrusted: false, foreign: false, confined: false, by: None };
+        let resumed = ControlRecord::Resumed {
+            budgets: more,
+            policy: None,
+            untrusted: false,
+            foreign: false,
+            confined: false,
+            by: None,
+        };
         let journal = lab.journal(&store, first.clone(), Some(writer)).with_pending_control(resumed);
         lab.drive(lab.model(true), journal).await;
         let all = records(&store).await;

@@ -74,8 +74,14 @@ async fn reflexes_of_a_run_from_elsewhere_act_no_more() {
     let (_home, store, records) = lab.first(&Pile::default()).await;
     let by_reflex = |record: &&Record| record.kind == "stepped" && !record.payload["reflex"].is_null();
     assert!(records.iter().filter(by_reflex).count() > 1, "the reflex acts");
-    lab.resumed =
-        ControlRecord::Resumed { budgets: None, policy: None, untrusted: true, foreign: true, confined: false, by: None };
+    lab.resumed = ControlRecord::Resumed {
+        budgets: None,
+        policy: None,
+        untrusted: true,
+        foreign: true,
+        confined: false,
+        by: None,
+    };
     // Within a call the world of a run from elsewhere is lost.
     let between = |end: &usize| matches!(records[end - 1].kind.as_str(), "episode_started" | "act" | "acted");
     for end in (2..records.len() - 1).filter(between) {

@@ -139,14 +139,19 @@ proptest! {
     }
 }
 
-#[tokio::test]
-async fn missing_and_surplus_records_are_detected() {
-    let after = |seq: i64| {
-        format!(
-            "INSERT INTO records (run, seq, v, at_ms, kind, payload, blobs, hash) \
-             SELECT run, {seq}, v, at_ms, kind, payload, blobs, hash FROM records WHERE seq = 10"
+/// Writes a copy of the tenth record at another place.
+macro_rules! record_at {
+    ($seq:literal) => {
+        concat!(
+            "INSERT INTO records (run, seq, v, at_ms, kind, payload, blobs, hash) SELECT run, ",
+            $seq,
+            ", v, at_ms, kind, payload, blobs, hash FROM records WHERE seq = 10"
         )
     };
+}
+
+#[tokio::test]
+async fn missing_and_surplus_records_are_detected() {
     for (sql, expected) in [
         ("DELETE FROM records WHERE seq = 1", (1, FaultKind::Missing)),
         ("DELETE FROM records WHERE seq = 4", (4, FaultKind::Missing)),
@@ -159,10 +164,10 @@ async fn missing_and_surplus_records_are_detected() {
         ("UPDATE runs SET created_ms = 7", (1, FaultKind::Altered)),
         ("UPDATE runs SET last_seq = 9", (9, FaultKind::Head)),
         ("UPDATE runs SET last_seq = 11", (11, FaultKind::Missing)),
-        (&after(11), (11, FaultKind::Surplus)),
-        (&after(99), (11, FaultKind::Surplus)),
-        (&after(0), (11, FaultKind::Surplus)),
-        (&after(-1), (11, FaultKind::Surplus)),
+        (record_at!("11"), (11, FaultKind::Surplus)),
+        (record_at!("99"), (11, FaultKind::Surplus)),
+        (record_at!("0"), (11, FaultKind::Surplus)),
+        (record_at!("-1"), (11, FaultKind::Surplus)),
     ] {
         let home = home();
         let store = open_store(home.path()).await;
@@ -174,7 +179,10 @@ async fn missing_and_surplus_records_are_detected() {
         assert_eq!((fault.seq.0, fault.kind), expected, "{sql}: {fault:?}");
         if fault.kind == FaultKind::Surplus {
             let read = store.records(&run_id(), &RecordQuery::all()).await.unwrap();
-            assert_eq!(read.iter().map(|record| record.seq.0).collect::<Vec<_>>(), (1..=10).collect::<Vec<_>>());
+            assert_eq!(
+                read.iter().map(|record| record.seq.0).collect::<Vec<_>>(),
+                (1..=10).collect::<Vec<_>>()
+            );
         }
     }
 }

@@ -228,14 +228,12 @@ impl Environment for WebEnvironment {
             }
             Ok(())
         });
-        match begun.await {
-            Ok(begun) => begun?,
-            Err(_) => {
-                self.discard_tab().await;
-                let reason = format!("the page did not begin within {} s", RESET_TIMEOUT.as_secs());
-                return Err(EnvironmentError::Failed { reason });
-            }
-        }
+        let Ok(begun) = begun.await else {
+            self.discard_tab().await;
+            let reason = format!("the page did not begin within {} s", RESET_TIMEOUT.as_secs());
+            return Err(EnvironmentError::Failed { reason });
+        };
+        begun?;
         self.over = false;
         Ok(())
     }

@@ -100,7 +100,13 @@ mod tests {
         assert_eq!((select.modifiers, select.text), (Some(2), None));
         assert_eq!(select.commands, Some(vec!["selectAll".to_owned()]));
         let clipboard = |keys: &str| chord(keys).unwrap().iter().any(uses_clipboard);
-        for (keys, uses) in [("Control+v", true), ("Ctrl+Shift+V", true), ("Control+x", true), ("Control+a", false), ("v", false)] {
+        for (keys, uses) in [
+            ("Control+v", true),
+            ("Ctrl+Shift+V", true),
+            ("Control+x", true),
+            ("Control+a", false),
+            ("v", false),
+        ] {
             assert_eq!(clipboard(keys), uses, "{keys}");
         }
     }

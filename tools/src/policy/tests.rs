@@ -108,7 +108,11 @@ fn a_list_or_an_object_does_not_lead_past_a_rule_that_allows() {
     for (pattern, value, decided) in [
         (urls, json!(["https://ok.example/public/a", "https://ok.example/public/b"]), PolicyVerdict::Allow),
         (urls, json!(["https://ok.example/public/%2e%2e/admin"]), PolicyVerdict::Deny),
-        (urls, json!(["https://ok.example/public/a", "https://ok.example/public/..;/admin"]), PolicyVerdict::Deny),
+        (
+            urls,
+            json!(["https://ok.example/public/a", "https://ok.example/public/..;/admin"]),
+            PolicyVerdict::Deny,
+        ),
         (paths, json!(["public/a", "public/b/../c"]), PolicyVerdict::Allow),
         (paths, json!(["public/.."]), PolicyVerdict::Deny),
         (paths, json!(["public/..", "public/a"]), PolicyVerdict::Deny),

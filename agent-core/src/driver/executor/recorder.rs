@@ -24,7 +24,7 @@ pub trait Recorder: Send {
     }
 
     /// Waits until a step that takes long is to be given up, and says why.
-    async fn given_up(&self) -> ExecutorError {
+    async fn given_up(&mut self) -> ExecutorError {
         std::future::pending().await
     }
 
@@ -47,7 +47,7 @@ impl Recorder for Unrecorded {
         self.0.check()
     }
 
-    async fn given_up(&self) -> ExecutorError {
+    async fn given_up(&mut self) -> ExecutorError {
         self.0.stopped().await
     }
 }

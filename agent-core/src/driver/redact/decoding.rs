@@ -397,7 +397,10 @@ mod tests {
             (r"\101\60\e[1mb", "A0b"),
             ("a=\n=62c=", "abc="),
             ("a\u{1b}[1;31mb\u{1b}]0;c\u{7}\u{9b}md^[[0me\u{8}f", "ab0;cdf"),
-            ("a\u{e0100}b\u{e007f}c\u{1d173}d\u{180b}e\u{115f}f\u{3164}g\u{ffa0}h\u{fffb}i\u{17b4}j", "abcdefghij"),
+            (
+                "a\u{e0100}b\u{e007f}c\u{1d173}d\u{180b}e\u{115f}f\u{3164}g\u{ffa0}h\u{fffb}i\u{17b4}j",
+                "abcdefghij",
+            ),
             ("\\", "\\"),
             (r"\ud83d", r"\ud83d"),
             (r"\U00000041\x{42}\a\?", "AB?"),

@@ -224,7 +224,8 @@ impl Matcher {
                         SHORTEST_IN_ADDRESS..LONG_IN_ADDRESS => !(offset + hit.start()).is_multiple_of(2),
                         _ => false,
                     };
-                    if needle.word && !is_word(&reading.bytes, hit.start(), hit.end()) || address && by_chance {
+                    if needle.word && !is_word(&reading.bytes, hit.start(), hit.end()) || address && by_chance
+                    {
                         continue;
                     }
                     let (start, end) = reading.origin(hit.start(), hit.end());

@@ -39,14 +39,13 @@ pub fn destinations(text: &str) -> Vec<String> {
 fn all_destinations(text: &str) -> Vec<String> {
     let Some(url) = CanonicalUrl::parse(text) else {
         let leads_up = |separators: &&[char]| text.split(*separators).any(|segment| segment == "..");
-        let mut all: Vec<String> = SEPARATORS
-            .into_iter()
-            .filter(leads_up)
-            .map(|separators| resolved(text, separators))
-            .collect();
+        let mut all: Vec<String> =
+            SEPARATORS.into_iter().filter(leads_up).map(|separators| resolved(text, separators)).collect();
         let (path, _) = text.split_at(text.find(['?', '#']).unwrap_or(text.len()));
         if dot_segments(path).any(|segment| segment == "..") {
-            all.extend(without_host(text, |path| vec![decoded_path(path), without_dots_and_parameters(path)]));
+            all.extend(without_host(text, |path| {
+                vec![decoded_path(path), without_dots_and_parameters(path)]
+            }));
         }
         all.extend(with_host_alone(text));
         return all;
@@ -94,7 +93,10 @@ fn with_host_alone(text: &str) -> Vec<String> {
         return Vec::new();
     }
     let schemes = ["http:", "https:"].into_iter();
-    schemes.filter_map(|scheme| CanonicalUrl::parse(&format!("{scheme}{}", text.trim_start()))).map(|url| url.to_string()).collect()
+    schemes
+        .filter_map(|scheme| CanonicalUrl::parse(&format!("{scheme}{}", text.trim_start())))
+        .map(|url| url.to_string())
+        .collect()
 }
 
 /// The segments of a path as a server may read them that decodes it and removes parameters.
@@ -259,14 +261,22 @@ mod tests {
             assert!(names(text).iter().any(|name| name == "file:///srv/secret"), "{text}: {:?}", names(text));
         }
         assert!(names("FTP://h/secret").iter().any(|name| name == "ftp://h/secret"));
-        for text in ["/public/%2e%2e/admin", "/public/.%2e/admin", "/public/..;/admin", "/public%2f..%2fadmin"] {
-            assert!(destinations(text).iter().any(|name| name == "/admin"), "{text}: {:?}", destinations(text));
+        for text in
+            ["/public/%2e%2e/admin", "/public/.%2e/admin", "/public/..;/admin", "/public%2f..%2fadmin"]
+        {
+            assert!(
+                destinations(text).iter().any(|name| name == "/admin"),
+                "{text}: {:?}",
+                destinations(text)
+            );
         }
         for text in ["//evil.example/a", r"/\evil.example/a", r"\\evil.example\a"] {
             assert!(destinations(text).iter().any(|name| name == "https://evil.example/a"), "{text}");
             assert!(names(text).iter().any(|name| name == "https://evil.example/a"), "{text}");
         }
-        for straight in ["100% sure; or not?", "/search?q=a%2Fb", "ls; cat x/y", "/a/b;c=1", "/ä/ö", "grep -r 'a.*b' ."] {
+        for straight in
+            ["100% sure; or not?", "/search?q=a%2Fb", "ls; cat x/y", "/a/b;c=1", "/ä/ö", "grep -r 'a.*b' ."]
+        {
             assert_eq!(destinations(straight), Vec::<String>::new(), "{straight}");
         }
     }
