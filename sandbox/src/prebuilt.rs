@@ -9,7 +9,7 @@ use crate::LoadError;
 use crate::limits::{MAX_MEMORY_BYTES, MAX_TABLE_ELEMENTS};
 use crate::module::{forbidden, invalid};
 use wasmparser::{
-    ExternalKind, FuncType, Import, MemoryType, Parser, Payload, TypeRef, ValType, Validator, WasmFeatures,
+    ExternalKind, FuncType, FunctionBody, Import, MemoryType, Operator, Parser, Payload, TypeRef, ValType, Validator, WasmFeatures,
 };
 
 /// Export that makes a module a prebuilt skill: the function to call.
@@ -21,6 +21,9 @@ const PAGE_BYTES: u64 = 64 << 10;
 /// Limits on one function: the time to compile it grows faster than its size.
 const MAX_FUNCTION_BYTES: usize = 256 << 10;
 const MAX_LOCALS: u64 = 10_000;
+/// Limit on loops within loops, squared, times local variables, over all functions: what it takes to follow each variable through them.
+/// A hundred thousand take about a third of a second.
+const MAX_LOOP_WORK: u64 = 1_000_000;
 
 use ValType::{I32, I64};
 
@@ -52,7 +55,7 @@ pub(crate) fn check(wasm: &[u8]) -> Result<(), LoadError> {
     }
     let types = Validator::new_with_features(WasmFeatures::WASM2).validate_all(wasm).map_err(invalid)?;
     let types = types.as_ref();
-    let mut memory = false;
+    let (mut memory, mut loop_work) = (false, 0_u64);
     for payload in Parser::new(0).parse_all(wasm) {
         match payload.map_err(invalid)? {
             Payload::ImportSection(imports) => {
@@ -90,6 +93,11 @@ pub(crate) fn check(wasm: &[u8]) -> Result<(), LoadError> {
                 if locals > MAX_LOCALS {
                     return Err(forbidden(format!("a function with {locals} local variables")));
                 }
+                let loops = nested_loops(&body)?;
+                loop_work = loop_work.saturating_add(loops.saturating_mul(loops).saturating_mul(locals + 1));
+                if loop_work > MAX_LOOP_WORK {
+                    return Err(forbidden(format!("{loops} loops within each other around {locals} local variables")));
+                }
             }
             Payload::StartSection { .. } => return Err(forbidden("a start function")),
             Payload::ExportSection(exports) => {
@@ -112,6 +120,24 @@ pub(crate) fn check(wasm: &[u8]) -> Result<(), LoadError> {
         }
     }
     if memory { Ok(()) } else { Err(LoadError::Missing { what: "exported memory" }) }
+}
+
+/// The largest number of loops within each other in a function.
+fn nested_loops(body: &FunctionBody<'_>) -> Result<u64, LoadError> {
+    let (mut frames, mut loops, mut most) = (Vec::new(), 0, 0);
+    for operator in body.get_operators_reader().map_err(invalid)? {
+        match operator.map_err(invalid)? {
+            Operator::Loop { .. } => {
+                loops += 1;
+                most = most.max(loops);
+                frames.push(true);
+            }
+            Operator::Block { .. } | Operator::If { .. } => frames.push(false),
+            Operator::End => loops -= u64::from(frames.pop().unwrap_or(false)),
+            _ => {}
+        }
+    }
+    Ok(most)
 }
 
 fn as_function(ty: &wasmparser::SubType) -> Option<&FuncType> {

@@ -98,6 +98,7 @@ mod tests {
     use crate::RunConfig;
     use crate::model::RunOrigin;
     use serde_json::json;
+    use sojourn_memory::RunId;
     use sojourn_skills::LibraryState;
 
     #[test]
@@ -106,7 +107,7 @@ mod tests {
             "name": "hall", "version": "1", "deterministic": true, "about": "Call sh_run.", "tools": [], "recipes": [],
             "actions": [], "tasks": [], "examples": [], "vitals": [],
         });
-        let origin = RunOrigin { run: "r".into(), model: "m".into(), engine: "e".into() };
+        let origin = RunOrigin { run: RunId::new(1, 1), model: "m".into(), engine: "e".into() };
         // The log says which rules it follows.
         let config = RunConfig { rules: 1, ..RunConfig::default() };
         let mut core =

@@ -9,6 +9,9 @@ use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
+/// llama.cpp's limit on the layers of a model (`LLAMA_MAX_LAYERS`).
+const MAX_LAYERS: u64 = 512;
+
 /// A loaded model, with the header of its file.
 pub(super) struct LoadedModel {
     pub model: Arc<LlamaModel>,
@@ -38,6 +41,10 @@ impl LoadedModel {
             path: path.to_path_buf(),
             reason: reason.to_owned(),
         };
+        // With another number llama.cpp ends the process.
+        if header.architecture_integer("block_count").is_some_and(|layers| !(1..=MAX_LAYERS).contains(&layers)) {
+            return Err(unloadable("its header has no possible number of layers"));
+        }
         let backend = backend()?;
         let mut params = LlamaModelParams::default();
         if let Some(layers) = options.gpu_layers {

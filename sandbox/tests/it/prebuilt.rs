@@ -116,7 +116,15 @@ fn equal_bytes_give_equal_ids() {
 fn a_function_that_takes_for_ever_to_compile_is_refused() {
     let locals = format!("(local{})", " i64".repeat(40_000));
     let long = "(drop (i32.const 1))".repeat(100_000);
-    for (body, says) in [(locals, "a function with 40000 local variables"), (long, "a function of 300")] {
+    // Each loop keeps every variable alive.
+    let keep: String = (0..150).map(|local| format!("(local.set {local} (i64.add (local.get {local}) (i64.const 1)))")).collect();
+    let nested = (0..150).fold(String::new(), |inner, _| format!("(loop {keep} {inner} (br_if 0 (i32.const 0)))"));
+    let nested = format!("(local{}) {nested}", " i64".repeat(150));
+    for (body, says) in [
+        (locals, "a function with 40000 local variables"),
+        (long, "a function of 300"),
+        (nested, "150 loops within each other around 150 local variables"),
+    ] {
         let text = format!(r#"(module (memory (export "memory") 1) (func (export "sojourn_call") {body}))"#);
         let refused = SANDBOX.load(&wat::parse_str(&text).unwrap()).unwrap_err().to_string();
         assert!(refused.contains(says), "{refused}");

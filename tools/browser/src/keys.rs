@@ -9,10 +9,16 @@ const MODIFIERS: [(&str, i64); 5] = [("Alt", 1), ("Control", 2), ("Ctrl", 2), ("
 const COMMANDS: [(&str, &str); 6] =
     [("a", "selectAll"), ("c", "copy"), ("v", "paste"), ("x", "cut"), ("z", "undo"), ("y", "redo")];
 
-/// Whether an event reads or writes the clipboard.
+/// Whether an event reads or writes the clipboard, by a command or by a key that Chromium knows itself.
 pub(crate) fn uses_clipboard(event: &DispatchKeyEventParams) -> bool {
     let commands = event.commands.iter().flatten();
+    let held = event.modifiers.unwrap_or(0);
     commands.into_iter().any(|command| matches!(command.as_str(), "copy" | "paste" | "cut"))
+        || match event.key.as_deref() {
+            Some("Insert" | "Delete") => held != 0,
+            Some("Copy" | "Paste" | "Cut") => true,
+            _ => false,
+        }
 }
 
 /// The events of a key, or of a combination: `Enter`, `Control+A`, `x`.

@@ -261,7 +261,7 @@ fn a_token_that_was_obtained_later_is_a_secret_too() {
 fn a_short_secret_is_found_in_a_long_text_of_hexadecimal_digits() {
     let text = hex::encode("the config says password=hunt3rX and that is all of it");
     assert!(text.len() >= 64);
-    let shown = one("hunt3rX").text(&text).into_owned();
+    let shown = one("hunt3rX").text(&text);
     assert!(!shown.contains(&hex::encode("hunt3rX")), "{shown}");
     let shifted = format!("a{text}b");
     assert_eq!(one("hunt3rX").text(&shifted), shifted, "between bytes it stands by chance");
