@@ -76,6 +76,9 @@ impl Profile {
             fs::create_dir_all(path.parent().unwrap_or(directory.path()))?;
             fs::write(path, content.to_string())?;
         }
+        if directory.path().as_os_str().as_bytes().contains(&b':') {
+            return Err(io::Error::other("the directory for temporary files (TMPDIR) has a colon in its name"));
+        }
         let nothing = sojourn_subprocess::find("false".as_ref(), Path::new(""))
             .map_err(|_| io::Error::other("the program `false` is not installed"))?;
         let stand_ins = directory.path().join(NO_DESKTOP);

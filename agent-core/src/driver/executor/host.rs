@@ -82,9 +82,10 @@ impl SkillHost {
         let depth = self.depth;
         self.shared.lock().await.keep(SkillEvent::Called { depth, call: call.clone() }).await?;
         let callee = Self {
-            // A callee has its own grants, and never more than it was admitted with.
+            // A callee has its own grants, and never more than it was admitted with. Of the agent file's tools it gets none that its
+            // caller does not get, which would otherwise use them through it.
             grants: skill.grants.clone(),
-            tools: skill.tools,
+            tools: skill.tools.min(self.tools),
             depth: depth + 1,
             ..self.clone()
         };

@@ -49,7 +49,7 @@ pub struct LoadedSkill {
 
 /// Which of its granted tools a skill gets that do not belong to the environment. A grant is a name, and another agent file may give that
 /// name to a tool that does more.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ToolReach {
     /// None: the skill was made elsewhere and names what it likes.
     Nothing,

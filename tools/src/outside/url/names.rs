@@ -15,18 +15,43 @@ const SEPARATORS: [&[char]; 2] = [&['/'], &['/', '\\']];
 /// is `a`.
 pub fn names(text: &str) -> Vec<String> {
     let mut names = vec![text.to_owned()];
+    let clean = cleaned(text);
+    if clean != text {
+        names.extend(self::names(&clean));
+    }
     if let Some(url) = CanonicalUrl::parse(text) {
+        let readings = loose_readings(url.path());
         names.push(url.to_string());
-        names.extend(loose_readings(url.path()).iter().map(|path| with_path(&url, path)));
+        names.extend(readings.iter().map(|path| with_path(&url, path)));
+        // Where the tool's own host is meant, the path alone says as much.
+        let query = url.query().map(|query| format!("?{query}")).unwrap_or_default();
+        names.extend(readings.iter().map(|path| format!("{path}{query}")));
+        // With a page's scheme and no host it leads on from that page: `https:/path`.
+        let rest = text.split_once(':').map_or("", |(_, rest)| rest);
+        if !rest.replace('\\', "/").starts_with("//") {
+            names.extend(self::names(rest));
+        }
     } else {
         names.extend(other_scheme(text));
         names.extend(without_host(text, loose_readings));
         names.extend(with_host_alone(text).iter().flat_map(|url| self::names(url)));
+        // Behind a host a path begins with a slash, whether the text does or not.
+        let other = |name: &String| match name.strip_prefix('/') {
+            Some(rest) => rest.to_owned(),
+            None => format!("/{name}"),
+        };
+        names.extend(names.iter().map(other).collect::<Vec<_>>());
     }
     for separators in SEPARATORS.into_iter().filter(|separators| text.contains(*separators)) {
         names.push(resolved(text, separators));
     }
     names
+}
+
+/// The text as the parser of URLs begins to read it: without tabs and line breaks, and without blanks and control characters at its ends.
+fn cleaned(text: &str) -> String {
+    let kept: String = text.chars().filter(|c| !matches!(c, '\t' | '\n' | '\r')).collect();
+    kept.trim_matches(|c: char| c <= ' ').to_owned()
 }
 
 /// The texts that a rule which allows `text` must match besides it: where it is spelled so that it leads elsewhere than it
@@ -38,16 +63,21 @@ pub fn destinations(text: &str) -> Vec<String> {
 
 fn all_destinations(text: &str) -> Vec<String> {
     let Some(url) = CanonicalUrl::parse(text) else {
-        let leads_up = |separators: &&[char]| text.split(*separators).any(|segment| segment == "..");
-        let mut all: Vec<String> =
-            SEPARATORS.into_iter().filter(leads_up).map(|separators| resolved(text, separators)).collect();
-        let (path, _) = text.split_at(text.find(['?', '#']).unwrap_or(text.len()));
+        let clean = cleaned(text);
+        let mut all = Vec::new();
+        for text in [text, &clean] {
+            let leads_up = |separators: &&[char]| text.split(*separators).any(|segment| segment == "..");
+            all.extend(
+                SEPARATORS.into_iter().filter(leads_up).map(|separators| resolved(text, separators)),
+            );
+        }
+        let path = clean.split(['?', '#']).next().unwrap_or_default();
         if dot_segments(path).any(|segment| segment == "..") {
-            all.extend(without_host(text, |path| {
+            all.extend(without_host(&clean, |path| {
                 vec![decoded_path(path), without_dots_and_parameters(path)]
             }));
         }
-        all.extend(with_host_alone(text));
+        all.extend(with_host_alone(&clean));
         return all;
     };
     // As a path it is below a directory that is named like the scheme, unless it leads out of it.
@@ -190,13 +220,13 @@ mod tests {
             assert!(destinations(text).iter().any(|name| name == "secret/a"), "{text}");
         }
         let long = format!("{}secret", "./".repeat(100_000));
-        assert_eq!(names(&long)[1..], ["secret", "secret"], "no length hides what a path leads to");
+        assert!(names(&long).iter().any(|name| name == "secret"), "no length hides what a path leads to");
         assert_eq!(destinations("public/../secret/a"), ["secret/a"]);
         // A backslash is a letter of a name, or it is not.
         let either = r"public/../secret/c\..\..\public\d/../a";
         assert_eq!(destinations(either), ["secret/a", "public/a"]);
         assert!(names(r"./secret/c\..\../../a").iter().any(|name| name == "secret/a"));
-        assert_eq!(names("a..b"), ["a..b"]);
+        assert_eq!(names("a..b"), ["a..b", "/a..b"]);
         for straight in
             ["./build.sh", "a//b", "src/a..b", "git diff HEAD~2..HEAD", "https://docs.rs/ä?q=a/../b"]
         {
@@ -250,6 +280,13 @@ mod tests {
             "/admin%2fx",
             r"\x\..\admin\x",
             "/%2561dmin/x",
+            "/ad\tmin/x",
+            " /admin/x",
+            "/ad\nmin/x\r\n",
+            "admin/x",
+            "https://some.example/admin/x",
+            "//some.example/admin/x",
+            "https:/admin/x",
         ] {
             assert!(names(text).iter().any(|name| name == "/admin/x"), "{text}: {:?}", names(text));
         }
@@ -262,7 +299,14 @@ mod tests {
         }
         assert!(names("FTP://h/secret").iter().any(|name| name == "ftp://h/secret"));
         for text in
-            ["/public/%2e%2e/admin", "/public/.%2e/admin", "/public/..;/admin", "/public%2f..%2fadmin"]
+            [
+                "/public/.\t./admin",
+                " /public/../admin",
+                "/public/%2e%2e/admin",
+                "/public/.%2e/admin",
+                "/public/..;/admin",
+                "/public%2f..%2fadmin",
+            ]
         {
             assert!(
                 destinations(text).iter().any(|name| name == "/admin"),
@@ -270,7 +314,7 @@ mod tests {
                 destinations(text)
             );
         }
-        for text in ["//evil.example/a", r"/\evil.example/a", r"\\evil.example\a"] {
+        for text in ["//evil.example/a", "/\t/evil.example/a", r"/\evil.example/a", r"\\evil.example\a"] {
             assert!(destinations(text).iter().any(|name| name == "https://evil.example/a"), "{text}");
             assert!(names(text).iter().any(|name| name == "https://evil.example/a"), "{text}");
         }
