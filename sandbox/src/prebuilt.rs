@@ -9,7 +9,8 @@ use crate::LoadError;
 use crate::limits::{MAX_MEMORY_BYTES, MAX_TABLE_ELEMENTS};
 use crate::module::{forbidden, invalid};
 use wasmparser::{
-    ExternalKind, FuncType, FunctionBody, Import, MemoryType, Operator, Parser, Payload, TypeRef, ValType, Validator, WasmFeatures,
+    ExternalKind, FuncType, FunctionBody, Import, MemoryType, Operator, Parser, Payload, TypeRef, ValType,
+    Validator, WasmFeatures,
 };
 
 /// Export that makes a module a prebuilt skill: the function to call.
@@ -96,7 +97,9 @@ pub(crate) fn check(wasm: &[u8]) -> Result<(), LoadError> {
                 let loops = nested_loops(&body)?;
                 loop_work = loop_work.saturating_add(loops.saturating_mul(loops).saturating_mul(locals + 1));
                 if loop_work > MAX_LOOP_WORK {
-                    return Err(forbidden(format!("{loops} loops within each other around {locals} local variables")));
+                    return Err(forbidden(format!(
+                        "{loops} loops within each other around {locals} local variables"
+                    )));
                 }
             }
             Payload::StartSection { .. } => return Err(forbidden("a start function")),

@@ -42,7 +42,10 @@ impl LoadedModel {
             reason: reason.to_owned(),
         };
         // With another number llama.cpp ends the process.
-        if header.architecture_integer("block_count").is_some_and(|layers| !(1..=MAX_LAYERS).contains(&layers)) {
+        if header
+            .architecture_integer("block_count")
+            .is_some_and(|layers| !(1..=MAX_LAYERS).contains(&layers))
+        {
             return Err(unloadable("its header has no possible number of layers"));
         }
         let backend = backend()?;

@@ -77,7 +77,9 @@ impl Profile {
             fs::write(path, content.to_string())?;
         }
         if directory.path().as_os_str().as_bytes().contains(&b':') {
-            return Err(io::Error::other("the directory for temporary files (TMPDIR) has a colon in its name"));
+            return Err(io::Error::other(
+                "the directory for temporary files (TMPDIR) has a colon in its name",
+            ));
         }
         let nothing = sojourn_subprocess::find("false".as_ref(), Path::new(""))
             .map_err(|_| io::Error::other("the program `false` is not installed"))?;

@@ -67,9 +67,7 @@ fn all_destinations(text: &str) -> Vec<String> {
         let mut all = Vec::new();
         for text in [text, &clean] {
             let leads_up = |separators: &&[char]| text.split(*separators).any(|segment| segment == "..");
-            all.extend(
-                SEPARATORS.into_iter().filter(leads_up).map(|separators| resolved(text, separators)),
-            );
+            all.extend(SEPARATORS.into_iter().filter(leads_up).map(|separators| resolved(text, separators)));
         }
         let path = clean.split(['?', '#']).next().unwrap_or_default();
         if dot_segments(path).any(|segment| segment == "..") {
@@ -298,16 +296,14 @@ mod tests {
             assert!(names(text).iter().any(|name| name == "file:///srv/secret"), "{text}: {:?}", names(text));
         }
         assert!(names("FTP://h/secret").iter().any(|name| name == "ftp://h/secret"));
-        for text in
-            [
-                "/public/.\t./admin",
-                " /public/../admin",
-                "/public/%2e%2e/admin",
-                "/public/.%2e/admin",
-                "/public/..;/admin",
-                "/public%2f..%2fadmin",
-            ]
-        {
+        for text in [
+            "/public/.\t./admin",
+            " /public/../admin",
+            "/public/%2e%2e/admin",
+            "/public/.%2e/admin",
+            "/public/..;/admin",
+            "/public%2f..%2fadmin",
+        ] {
             assert!(
                 destinations(text).iter().any(|name| name == "/admin"),
                 "{text}: {:?}",
