@@ -221,7 +221,10 @@ impl Worker {
             Some(FAILED) if status == Some(RunStatus::Paused) => {
                 (QueueState::Paused, self.host.reason(&self.store, run).await)
             }
-            Some(FAILED) if status == Some(RunStatus::Finished) => {
+            // Of a run that came to its end, the process that follows does what this one did not.
+            Some(FAILED)
+                if status == Some(RunStatus::Finished) && self.host.has_failed(&self.store, run).await =>
+            {
                 (QueueState::Failed, self.host.reason(&self.store, run).await)
             }
             Some(FAILED | PANICKED) | None => return self.died(claimed, &how(exited), now_ms).await,
