@@ -6,6 +6,7 @@
 
 use crate::Host;
 use crate::daemon::{now_ms, time_out_approvals};
+use crate::disk;
 use crate::metrics::Vitals;
 use crate::recorder::{Recorder, may_begin};
 use crate::timing;
@@ -58,6 +59,7 @@ impl Scheduler {
             let pause = match self.look().await {
                 Ok(pause) => {
                     self.vitals.looked(now_ms());
+                    self.vitals.disk(disk::free(self.store.home()).unwrap_or(0), false);
                     pause
                 }
                 Err(error @ (Error::Unreachable(_) | Error::Busy | Error::DiskFull)) => {

@@ -166,7 +166,9 @@ impl Daemon {
             return Ok(());
         }
         self.settle_exits(now_ms).await?;
-        self.kill_hung().await?;
+        if let Some(killed) = kill_hung(&mut self.children, &self.store, self.settings.hung_after).await? {
+            self.host.say(&killed);
+        }
         time_out_approvals(&self.store, self.host.as_ref(), now_ms).await?;
         let schedules = self.store.schedules().await?;
         let open = self.store.open_jobs().await?;
@@ -255,22 +257,6 @@ impl Daemon {
         Ok(())
     }
 
-    /// Kills the processes that have reported nothing for too long. Their runs are resumed as after any death.
-    async fn kill_hung(&mut self) -> Result<(), Error> {
-        if self.children.len() == 0 {
-            return Ok(());
-        }
-        let beats = self.store.heartbeats().await?;
-        let beat = |run: &RunId| beats.iter().find(|beat| beat.run == *run).map(|beat| beat.at_ms);
-        for (name, run) in self.children.kill_silent(self.settings.hung_after, beat) {
-            self.host.say(&format!(
-                "[{name}] the process of run `{run}` has reported nothing for {} s: killing it",
-                self.settings.hung_after.as_secs()
-            ));
-        }
-        Ok(())
-    }
-
     /// Stops the runs: each finishes its step. Those that take too long, or are still there when the user asks again, are killed
     /// and lose at most their last records.
     async fn stop(&mut self, interrupts: &mut Signal, terminations: &mut Signal) {
@@ -299,6 +285,24 @@ impl Daemon {
             self.children.kill().await;
         }
     }
+}
+
+/// Kills the processes that have reported nothing for too long; says which. Their runs are resumed as after any death.
+pub(crate) async fn kill_hung(
+    children: &mut Children,
+    store: &Store,
+    hung_after: Duration,
+) -> Result<Option<String>, Error> {
+    if children.len() == 0 {
+        return Ok(None);
+    }
+    let beats = store.heartbeats().await?;
+    let beat = |run: &RunId| beats.iter().find(|beat| beat.run == *run).map(|beat| beat.at_ms);
+    let line = |(name, run): (String, RunId)| {
+        format!("[{name}] the process of run `{run}` has reported nothing for {} s: killing it", hung_after.as_secs())
+    };
+    let killed: Vec<String> = children.kill_silent(hung_after, beat).into_iter().map(line).collect();
+    Ok((!killed.is_empty()).then(|| killed.join("\n")))
 }
 
 /// Answers the approvals whose time is over as their agent files say.

@@ -13,6 +13,8 @@ pub(crate) const FIRST_PAUSE_MS: i64 = 1000;
 pub(crate) const INTERRUPTED: i32 = 130;
 /// The exit code of a run that is paused until a person answers.
 pub const WAITING: i32 = 75;
+/// The exit code of a run whose store could not be used.
+pub const UNAVAILABLE: i32 = 69;
 /// The exit code of a Rust program that panicked, and that of a run that failed: both may go well the next time.
 pub(crate) const PANICKED: i32 = 101;
 pub(crate) const FAILED: i32 = 1;
@@ -60,7 +62,7 @@ impl Daemon {
             {
                 (JobState::Failed, self.host.reason(&self.store, &job.run).await)
             }
-            Some(FAILED | PANICKED) | None => {
+            Some(FAILED | PANICKED | UNAVAILABLE) | None => {
                 return self.died(job, schedule, &how(exited), now_ms).await;
             }
             Some(code) => {
@@ -122,7 +124,7 @@ pub(crate) fn said(exited: &Exited, otherwise: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use crate::daemon::Settings;
     use crate::metrics::Vitals;
@@ -137,7 +139,7 @@ mod tests {
     use std::time::Duration;
 
     /// Says of every run whether it failed.
-    struct Judge(bool);
+    pub(crate) struct Judge(pub bool);
 
     #[async_trait]
     impl Host for Judge {

@@ -106,7 +106,7 @@ mod with_postgres {
 
     #[test]
     fn a_run_is_carried_out_shown_replayed_and_forked_over_the_address_of_a_store() {
-        let Some(cluster) = Cluster::start() else { return };
+        let Some(mut cluster) = Cluster::start() else { return };
         let ran = cluster.run(&["run", "agent.toml", "--steps", "120"]);
         let run = ran["run"].as_str().unwrap();
         assert_whole(&cluster, &[run.to_owned()]);
@@ -133,6 +133,10 @@ mod with_postgres {
         }
         let refused = cluster.person.run(&["worker"]);
         assert!(refused.code == 2 && refused.stderr.contains("needs a store"), "{refused}");
+        cluster.server.stop();
+        let args = ["run", "agent.toml", "--steps", "5", "--unsupervised", "--store", &cluster.url];
+        let refused = cluster.person.run(&args);
+        assert!(refused.code == 69 && refused.stderr.contains("cannot be reached"), "{refused}");
     }
 
     #[test]
@@ -214,6 +218,20 @@ mod with_postgres {
         }
         let refused = cluster.person.run(&["schedule", "add", "crafter", "--at", "now", "--store", &cluster.url]);
         assert!(refused.code != 0 && refused.stderr.contains("cannot read `crafter`"), "{refused}");
+    }
+
+    #[test]
+    fn a_process_that_hangs_is_killed_and_its_run_goes_on() {
+        let Some(cluster) = Cluster::start() else { return };
+        let machine = Machine::start(&cluster, &["--hung-after", "20s"]);
+        let run = cluster.submit("400", &[]);
+        until("it is under way", || cluster.records() > 40);
+        let process = cluster.run(&["ps"])["runs"][0]["process"].as_u64().unwrap();
+        send_signal(process.try_into().unwrap(), Signal::STOP);
+        until("the run is finished", || cluster.states() == ["finished"]);
+        assert!(machine.said().contains("has reported nothing for 20 s"), "{}", machine.said());
+        assert_eq!(cluster.queue()[0]["claims"], 2);
+        assert_whole(&cluster, &[run]);
     }
 
     #[test]
