@@ -154,12 +154,12 @@ fn paid_once(cluster: &Cluster<'_>, seed: usize, queued: &Queued) -> Result<(u64
     let records: Vec<Value> = log.lines().map(serde_json::from_str).collect::<Result<_, _>>()?;
     let (mut decided, mut open) = (0, 0);
     for (at, record) in records.iter().enumerate() {
-        let payload = &record["payload"];
-        if record["kind"] != "tool_decision" || payload["granted"] != true || payload["tool"] != "ledger_pay" {
+        let call = &record["payload"]["call"];
+        if record["kind"] != "call_tool" || call["name"] != "ledger_pay" {
             continue;
         }
         decided += 1;
-        let order = payload["args"]["order"].as_u64().with_context(|| format!("no order: {record}"))?;
+        let order = call["args"]["order"].as_u64().with_context(|| format!("no order: {record}"))?;
         let answered = records[at..].iter().find(|later| later["kind"] == "tool_answered");
         let is_known = answered.is_some_and(|answer| answer["payload"].to_string().contains("paid"));
         let done = times.remove(&order).unwrap_or(0);

@@ -110,20 +110,17 @@ impl<'s> Cluster<'s> {
         };
         let args = [&["worker", "--store", &url], options].concat();
         let command = place.faulty(self.shim, &args, variables);
-        let (worker, cable, model) = match &self.network {
-            Some(network) => {
-                let (worker, cable) = plugged(network, number, command, log)?;
-                let port = self.model.rsplit(':').next().context("the model has no port")?;
-                let mut model = in_network_of(worker.id(), std::env::current_exe()?.to_str().context("a path")?);
-                let model = Running::start(model.args(["faults", "model", port]).stdin(Stdio::null()));
-                (worker, Some(cable), Some(model))
-            }
-            None => {
-                let mut command = command;
-                let worker =
-                    Running::start(command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log));
-                (worker, None, None)
-            }
+        let (worker, cable, model) = if let Some(network) = &self.network {
+            let (worker, cable) = plugged(network, number, &command, log)?;
+            let port = self.model.rsplit(':').next().context("the model has no port")?;
+            let here = std::env::current_exe()?;
+            let mut model = in_network_of(worker.id(), here.to_str().context("a path that is no text")?);
+            let model = Running::start(model.args(["faults", "model", port]).stdin(Stdio::null()));
+            (worker, Some(cable), Some(model))
+        } else {
+            let mut command = command;
+            let worker = Running::start(command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log));
+            (worker, None, None)
         };
         let machine = Machine { place, worker, cable, _model: model };
         until("a worker listens", || machine.said().contains("waits for runs"))?;
@@ -163,7 +160,7 @@ impl<'s> Cluster<'s> {
 fn plugged(
     network: &Network,
     number: u8,
-    worker: Command,
+    worker: &Command,
     log: std::fs::File,
 ) -> Result<(Running, Cable)> {
     // It waits for a line: by then the cable is there.

@@ -17,7 +17,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// The runs, their steps, and the workers.
 const RUNS: usize = 30;
-const STEPS: &str = "600";
+const STEPS: &str = "400";
 const WORKERS: usize = 3;
 /// The worker whose clock is set back by two hours, some seconds after each of its processes starts.
 const WRONG_CLOCK: usize = 0;
@@ -167,7 +167,11 @@ fn cause(
             // The system asks its runs to stop; others may claim them only later.
             std::thread::sleep(Duration::from_secs(2));
         }
-        Fault::KillRun => machine.runs()?.first().into_iter().for_each(|run| signal_run(*run, Signal::KILL)),
+        Fault::KillRun => {
+            if let Some(run) = machine.runs()?.first() {
+                signal_run(*run, Signal::KILL);
+            }
+        }
         Fault::Sleep => {
             machine.signal(Signal::STOP)?;
             wait();
@@ -180,10 +184,10 @@ fn cause(
         }
         Fault::FullDisk => {
             let variables = [("FAULT_PATH", "pg_wal"), ("FAULT_ERRNO", "28"), ("FAULT_AFTER", "40")];
-            let preload = ("LD_PRELOAD", shim_of(cluster));
+            let preload = cluster.shim().path().display().to_string();
             let own = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
-            let variables: Vec<_> = variables.into_iter().map(own).chain([own((preload.0, &preload.1))]).collect();
-            cluster.server.restart_with(&variables);
+            let variables = variables.into_iter().chain([("LD_PRELOAD", preload.as_str())]).map(own);
+            cluster.server.restart_with(&variables.collect::<Vec<_>>());
             std::thread::sleep(Duration::from_secs(8));
             let full = cluster.server.log().contains("No space left on device");
             cluster.server.restart();
@@ -206,8 +210,4 @@ fn cause(
         machines[chosen] = start(cluster, chosen)?;
     }
     Ok(())
-}
-
-fn shim_of(cluster: &Cluster<'_>) -> String {
-    cluster.shim().path().display().to_string()
 }
