@@ -133,7 +133,10 @@ mod tests {
         for (url, shown) in [
             ("postgres://ann:se@db.example:5433/agents", "postgres://ann@db.example:5433/other"),
             ("postgres://ann@localhost/agents?host=/run/pg", "postgres://ann@/run/pg/other"),
-            ("postgres://ann@db.example/a?dbname=agents&sslmode=disable", "postgres://ann@db.example:5432/other"),
+            (
+                "postgres://ann@db.example/a?dbname=agents&sslmode=disable",
+                "postgres://ann@db.example:5432/other",
+            ),
         ] {
             let server: Server = url.parse().unwrap();
             let other = server.with_database("other").unwrap();

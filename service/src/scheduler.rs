@@ -23,7 +23,8 @@ const RETRY: Duration = Duration::from_secs(1);
 const HOLD_MS: i64 = 60_000;
 
 /// What is said of a schedule that nobody can put into a queue.
-const NO_TEXT: &str = "its agent file is not in the store: remove the schedule, and add it again with `--store`";
+const NO_TEXT: &str =
+    "its agent file is not in the store: remove the schedule, and add it again with `--store`";
 const NO_COLLECTION: &str = "logs of a server are collected by `sojourn log gc`";
 
 /// A scheduler of a server's store.
@@ -158,6 +159,7 @@ fn until_next(schedules: &[Schedule], now_ms: i64) -> Duration {
     let next = schedules.iter().filter(|schedule| !schedule.paused).filter_map(|schedule| {
         timing::next(&schedule.settings.timing, schedule.settings.created_ms, schedule.seen_ms).ok().flatten()
     });
-    let wait = next.filter(|next| *next > now_ms).min().map(|next| next.saturating_sub(now_ms).unsigned_abs());
+    let wait =
+        next.filter(|next| *next > now_ms).min().map(|next| next.saturating_sub(now_ms).unsigned_abs());
     wait.map_or(LOOK, Duration::from_millis)
 }

@@ -83,7 +83,9 @@ async fn serve_store(home: &Home, store: Store, http: Option<SocketAddr>) -> Res
     let ended = Scheduler::new(store, host, vitals).run().await;
     stopped.cancel();
     ended?;
-    output::note("stopped; runs in the queue go on, and what is due meanwhile is made up for as the schedules say");
+    output::note(
+        "stopped; runs in the queue go on, and what is due meanwhile is made up for as the schedules say",
+    );
     Ok(ExitCode::SUCCESS)
 }
 

@@ -148,13 +148,18 @@ impl Store {
     /// [`Error::RunExists`], [`Error::NoServer`].
     pub async fn submit(&self, new: &Submission) -> Result<(), Error> {
         self.needs_server()?;
-        if insert(new, false, &self.pool).await? { Ok(()) } else { Err(Error::RunExists { run: new.run.clone() }) }
+        if insert(new, false, &self.pool).await? {
+            Ok(())
+        } else {
+            Err(Error::RunExists { run: new.run.clone() })
+        }
     }
 
     /// A run in the queue, also one that has ended.
     pub async fn queued_run(&self, run: &RunId) -> Result<Option<QueuedRun>, Error> {
         self.needs_server()?;
-        let row = query("SELECT * FROM queue WHERE run = ?").bind(run.as_str()).fetch_optional(&self.pool).await?;
+        let row =
+            query("SELECT * FROM queue WHERE run = ?").bind(run.as_str()).fetch_optional(&self.pool).await?;
         row.as_ref().map(queued).transpose()
     }
 

@@ -569,7 +569,9 @@ impl Store {
             let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
             return Ok(i64::try_from(since.as_millis()).unwrap_or(i64::MAX));
         }
-        let row = query("SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint").fetch_one(&self.pool).await?;
+        let row = query("SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint")
+            .fetch_one(&self.pool)
+            .await?;
         Ok(row.try_get(0)?)
     }
 

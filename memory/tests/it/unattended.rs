@@ -378,7 +378,10 @@ mod with_postgres_alone {
         let (one, other) = tokio::join!(store.hold_job(job.no, 2000, 50), store.hold_job(job.no, 2000, 50));
         assert!(one.unwrap() != other.unwrap(), "one of them tells of the end");
         assert!(!store.hold_job(job.no, 2049, 50).await.unwrap());
-        assert!(store.hold_job(job.no, 2050, 50).await.unwrap(), "after one that died in between another tells");
+        assert!(
+            store.hold_job(job.no, 2050, 50).await.unwrap(),
+            "after one that died in between another tells"
+        );
         store.end_job(job.no, JobState::Finished, "", 2060).await.unwrap();
         assert!(!store.hold_job(job.no, 9000, 50).await.unwrap());
         assert!(!store.submit_job(job.no, &submission).await.unwrap(), "it is settled");

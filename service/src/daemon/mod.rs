@@ -9,9 +9,9 @@ mod collect;
 pub(crate) mod settle;
 
 use crate::children::{Children, Start};
+use crate::disk;
 use crate::metrics::Vitals;
 use crate::notify::Courier;
-use crate::disk;
 use crate::recorder::{Recorder, may_begin};
 use async_trait::async_trait;
 use collect::Collecting;
@@ -299,7 +299,10 @@ pub(crate) async fn kill_hung(
     let beats = store.heartbeats().await?;
     let beat = |run: &RunId| beats.iter().find(|beat| beat.run == *run).map(|beat| beat.at_ms);
     let line = |(name, run): (String, RunId)| {
-        format!("[{name}] the process of run `{run}` has reported nothing for {} s: killing it", hung_after.as_secs())
+        format!(
+            "[{name}] the process of run `{run}` has reported nothing for {} s: killing it",
+            hung_after.as_secs()
+        )
     };
     let killed: Vec<String> = children.kill_silent(hung_after, beat).into_iter().map(line).collect();
     Ok((!killed.is_empty()).then(|| killed.join("\n")))

@@ -121,7 +121,11 @@ mod with_postgres {
         // What does not work over an address says so before it does anything.
         for (command, what, instead) in [
             (&["up", "--install"][..], "`sojourn up --install`", "write a unit of your own"),
-            (&["schedule", "gc", "--every", "1d", "--keep", "5"][..], "`sojourn schedule gc`", "`sojourn log gc`"),
+            (
+                &["schedule", "gc", "--every", "1d", "--keep", "5"][..],
+                "`sojourn schedule gc`",
+                "`sojourn log gc`",
+            ),
             (&["studio"][..], "`sojourn studio`", "`sojourn ps`"),
         ] {
             let refused = cluster.person.run(&[command, &["--store", &cluster.url]].concat());
@@ -146,7 +150,11 @@ mod with_postgres {
         let run = ran["run"].as_str().unwrap();
         let before = cluster.records();
         let verdict = cluster.run(&["simulate-crash", run, "--every", "40", "--at", "1"]);
-        assert_eq!((&verdict["lost"], &verdict["difference"]), (&Value::Bool(false), &Value::Null), "{verdict}");
+        assert_eq!(
+            (&verdict["lost"], &verdict["difference"]),
+            (&Value::Bool(false), &Value::Null),
+            "{verdict}"
+        );
         let killed = verdict["killed_after"].as_array().unwrap().len();
         assert!(killed > 1 && killed == usize::try_from(before / 40).unwrap() + 1, "{verdict}");
         // The store has seen nothing of it, and nothing is left.
@@ -216,7 +224,8 @@ mod with_postgres {
             send_signal(daemon.id(), Signal::TERM);
             assert_eq!(daemon.wait().unwrap().code(), Some(0));
         }
-        let refused = cluster.person.run(&["schedule", "add", "crafter", "--at", "now", "--store", &cluster.url]);
+        let refused =
+            cluster.person.run(&["schedule", "add", "crafter", "--at", "now", "--store", &cluster.url]);
         assert!(refused.code != 0 && refused.stderr.contains("cannot read `crafter`"), "{refused}");
     }
 

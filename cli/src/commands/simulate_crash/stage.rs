@@ -42,8 +42,13 @@ impl Stage {
                 )
             })?),
         };
-        let stage =
-            Self { home: home.clone(), run: run.clone(), scratch: Scratch::create()?, database, processes: 0 };
+        let stage = Self {
+            home: home.clone(),
+            run: run.clone(),
+            scratch: Scratch::create()?,
+            database,
+            processes: 0,
+        };
         if stage.database.is_some() {
             let submission = Submission {
                 run: run.clone(),
@@ -91,7 +96,9 @@ impl Stage {
             let claimed = claimed.context("the run cannot be claimed")?;
             let output = self.spawn(crash_at, until, Some(worker.name()))?;
             let claim = (claimed.no, claimed.claim);
-            store.settle_claim(claim, QueueState::Queued, "its process has ended", Duration::ZERO, now_ms()).await?;
+            store
+                .settle_claim(claim, QueueState::Queued, "its process has ended", Duration::ZERO, now_ms())
+                .await?;
             store.close().await;
             output
         };

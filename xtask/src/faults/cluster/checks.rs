@@ -136,7 +136,8 @@ pub fn whole(cluster: &Cluster<'_>, runs: usize, steps: &str) -> Result<String> 
     ensure!(paid > 0, "nothing was paid: the runs do not call the tool");
     same_as_undisturbed(cluster, &queue, steps)?;
     let claims: u64 = queue.iter().map(|run| run.claims).sum();
-    let writers = cluster.number("SELECT count(*) FROM (SELECT DISTINCT run, epoch FROM public.written) AS them")?;
+    let writers =
+        cluster.number("SELECT count(*) FROM (SELECT DISTINCT run, epoch FROM public.written) AS them")?;
     Ok(format!(
         "{claims} claims, {writers} writers in turn; {paid} payments, {unknown} of them of unknown outcome, none made twice"
     ))

@@ -157,12 +157,7 @@ impl<'s> Cluster<'s> {
 }
 
 /// Starts a worker in a network namespace of its own, which ends with its last process.
-fn plugged(
-    network: &Network,
-    number: u8,
-    worker: &Command,
-    log: std::fs::File,
-) -> Result<(Running, Cable)> {
+fn plugged(network: &Network, number: u8, worker: &Command, log: std::fs::File) -> Result<(Running, Cable)> {
     // It waits for a line: by then the cable is there.
     let mut apart = sojourn_testkit::command("unshare");
     apart.args(["-n", "sh", "-c", "read _; exec \"$@\" </dev/null", "worker"]);

@@ -123,7 +123,10 @@ pub fn machines_that_fail(shim: &Shim) -> Result<()> {
     let took = begun.elapsed();
     lost += machines.iter().map(lost_runs).sum::<u64>();
     drop(machines);
-    ensure!(happened.len() == deck.all.len(), "the runs ended before each fault had happened once: {happened:?}");
+    ensure!(
+        happened.len() == deck.all.len(),
+        "the runs ended before each fault had happened once: {happened:?}"
+    );
     let checked = checks::whole(&cluster, RUNS, STEPS)?;
     let mut listed = String::new();
     for (fault, what) in &deck.all {
