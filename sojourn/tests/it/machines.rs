@@ -176,7 +176,7 @@ mod with_postgres {
     #[test]
     fn two_daemons_of_a_store_start_each_due_run_once_also_when_they_and_the_server_are_killed() {
         let Some(mut cluster) = Cluster::start() else { return };
-        let every = ["--every", "2s", "--overlap", "queue", "--steps", "3"];
+        let every = ["--every", "5s", "--overlap", "queue", "--steps", "3"];
         cluster.run(&[&["schedule", "add", "agent.toml", "--name", "life"], &every[..]].concat());
         let once = ["--at", "now", "--labels", "gpu", "--steps", "3"];
         cluster.run(&[&["schedule", "add", "agent.toml", "--name", "special"], &once[..]].concat());
