@@ -18,6 +18,8 @@ pub enum Kind {
     Usage = 2,
     /// A named thing does not exist.
     NotFound = 3,
+    /// The store cannot be used at the moment: its server is not there, its disk is full, or others keep it busy.
+    Unavailable = 69,
     /// A run is paused until a person answers.
     Waiting = 75,
     /// The user stopped the command.
@@ -105,6 +107,21 @@ pub fn chain(error: &anyhow::Error) -> String {
     text
 }
 
+/// The kind of the failure of a run, by its causes.
+pub fn kind_of(error: &(dyn std::error::Error + 'static)) -> Kind {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        if let Some(error) = error.downcast_ref::<sojourn_memory::Error>() {
+            return explain_memory(error).0;
+        }
+        if let Some(error) = error.downcast_ref::<LibraryError>() {
+            return explain_library(error).0;
+        }
+        cause = error.source();
+    }
+    Kind::Failure
+}
+
 fn explain(error: &anyhow::Error) -> (Kind, Option<String>) {
     // `downcast_ref` also finds a failure that is the context of another error.
     if let Some(failure) = error.downcast_ref::<Failure>() {
@@ -174,9 +191,10 @@ fn explain_memory(error: &sojourn_memory::Error) -> (Kind, Option<String>) {
             Kind::Failure,
             "`sojourn log verify` says what is intact, and `sojourn log recover RUN` makes a new run of a run's intact beginning",
         ),
-        E::DiskFull => (Kind::Failure, "free some space and resume; nothing recorded is lost"),
+        E::DiskFull => (Kind::Unavailable, "free some space and resume; nothing recorded is lost"),
+        E::Busy => return (Kind::Unavailable, None),
         E::Unreachable(_) => {
-            (Kind::Failure, "nothing recorded is lost; resume the run when the server is there again")
+            (Kind::Unavailable, "nothing recorded is lost; resume the run when the server is there again")
         }
         E::Fenced { .. } => (Kind::Failure, "it goes on there: `sojourn ps` shows where runs are under way"),
         E::Encoding { .. } => (Kind::Usage, "use another database with `--store`"),
@@ -213,6 +231,7 @@ fn explain_library(error: &LibraryError) -> (Kind, Option<String>) {
             Kind::NotFound,
             Some("skills are learned by `sojourn run`; choose the home with `--home`".to_owned()),
         ),
+        LibraryError::Unreachable(_) => (Kind::Unavailable, None),
         LibraryError::Illegal(_) => {
             (Kind::Usage, Some("`sojourn skills history NAME` shows the state of a skill".to_owned()))
         }

@@ -62,6 +62,12 @@ impl Home {
         Self { path: path.to_owned(), server: None, environments: self.environments.clone() }
     }
 
+    /// Another directory with the same environments, and with its tables in `server`.
+    #[must_use]
+    pub fn at_server(&self, path: &Path, server: &Server) -> Self {
+        Self { server: Some(server.clone()), ..self.at(path) }
+    }
+
     /// Where the tables are, if not in the directory.
     pub fn server(&self) -> Option<&Server> {
         self.server.as_ref()

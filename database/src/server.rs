@@ -26,6 +26,16 @@ impl Server {
         &self.url
     }
 
+    /// Another database of the same server.
+    ///
+    /// # Errors
+    /// The name makes the address one that cannot be read.
+    pub fn with_database(&self, name: &str) -> Result<Self, BadUrl> {
+        let joint = if self.url.contains('?') { '&' } else { '?' };
+        // Of several names of a database the last one counts.
+        format!("{}{joint}dbname={name}", self.url).parse()
+    }
+
     /// How connections are made. What the address lacks comes from the variables `PGUSER`, `PGPASSWORD`, `PGPASSFILE` and so on.
     pub(crate) fn options(&self) -> Result<PgConnectOptions, sqlx::Error> {
         let options = PgConnectOptions::from_str(&self.url)?;
@@ -115,6 +125,23 @@ mod tests {
         ] {
             let bad = bad.parse::<Server>().unwrap_err().to_string();
             assert!(!bad.contains("secret") && !bad.contains("cret@"), "{bad}");
+        }
+    }
+
+    #[test]
+    fn another_database_of_a_server_is_reached_in_the_same_way() {
+        for (url, shown) in [
+            ("postgres://ann:se@db.example:5433/agents", "postgres://ann@db.example:5433/other"),
+            ("postgres://ann@localhost/agents?host=/run/pg", "postgres://ann@/run/pg/other"),
+            (
+                "postgres://ann@db.example/a?dbname=agents&sslmode=disable",
+                "postgres://ann@db.example:5432/other",
+            ),
+        ] {
+            let server: Server = url.parse().unwrap();
+            let other = server.with_database("other").unwrap();
+            assert_eq!(other.to_string(), shown);
+            assert_eq!(other.with_database("third").unwrap().to_string(), shown.replace("other", "third"));
         }
     }
 

@@ -39,6 +39,7 @@ mod hash;
 mod log;
 mod memories;
 mod schema;
+mod scratch;
 mod store;
 mod unattended;
 
@@ -73,10 +74,11 @@ pub use memories::{
     NewMemory, Point, Query, RankingWeights, ScoredMemory, SearchMatch, Source, Tenant, TextEmbedder, Tick,
     VectorQuery, VectorSpace, VectorStore, conformance, estimated_tokens,
 };
+pub use scratch::ScratchDatabase;
 pub use sojourn_database::{BadUrl, Server};
 pub use store::Store;
 pub use unattended::{
-    ApprovalId, ApprovalState, Arguments, AskedCall, BY_TIMEOUT, Due, Heartbeat, Job, JobState,
+    ApprovalId, ApprovalState, Arguments, AskedCall, BY_TIMEOUT, Due, ForWorkers, Heartbeat, Job, JobState,
     LogCollection, Message, Missed, NewApproval, NewMessage, NewRequest, NewSchedule, OnTimeout, Overlap,
     PendingApproval, Posted, QueueBell, QueueState, QueuedRun, RequestKind, RunRequest, Schedule, Submission,
     Timing, Work,

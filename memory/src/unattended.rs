@@ -20,7 +20,8 @@ pub use outbox::{Message, NewMessage};
 pub use queue::{QueueBell, QueueState, QueuedRun, Submission};
 pub use requests::{NewRequest, RequestKind, RunRequest};
 pub use schedules::{
-    Arguments, Due, Job, JobState, LogCollection, Missed, NewSchedule, Overlap, Schedule, Timing, Work,
+    Arguments, Due, ForWorkers, Job, JobState, LogCollection, Missed, NewSchedule, Overlap, Schedule, Timing,
+    Work,
 };
 pub use told::Posted;
 

@@ -92,7 +92,7 @@ mod tests {
     fn hourly(missed: Missed, overlap: Overlap) -> Schedule {
         let settings = NewSchedule {
             name: "hourly".to_owned(),
-            work: Work::Run { agent: "agent.toml".to_owned(), arguments: Arguments::default() },
+            work: Work::Run { agent: "agent.toml".to_owned(), arguments: Arguments::default(), queue: None },
             timing: Timing::EveryMs(HOUR),
             missed,
             overlap,

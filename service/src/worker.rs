@@ -6,8 +6,10 @@
 
 use crate::Host;
 use crate::children::{Children, Exited, Start};
-use crate::daemon::settle::{DEATHS, FAILED, FIRST_PAUSE_MS, INTERRUPTED, PANICKED, WAITING, how, said};
-use crate::daemon::{now_ms, time_out_approvals};
+use crate::daemon::settle::{
+    DEATHS, FAILED, FIRST_PAUSE_MS, INTERRUPTED, PANICKED, UNAVAILABLE, WAITING, how, said,
+};
+use crate::daemon::{kill_hung, now_ms, time_out_approvals};
 use sojourn_memory::{Error, EventSeq, QueueState, QueuedRun, RunId, RunInfo, RunStatus, Store};
 use sojourn_primitives::create_private_dir;
 use std::collections::BTreeMap;
@@ -20,6 +22,8 @@ use tokio::signal::unix::{SignalKind, signal};
 const RENEWAL: Duration = Duration::from_secs(3);
 /// How often a worker without a run looks, although nothing rang.
 const IDLE: Duration = Duration::from_secs(30);
+/// The pause before a run is claimed again whose process could not use the store.
+const AWAY: Duration = Duration::from_secs(2);
 /// The pause after a server could not be reached.
 const RETRY: Duration = Duration::from_secs(1);
 
@@ -36,6 +40,8 @@ pub struct WorkerSettings {
     pub most_runs: usize,
     /// How long runs may take to finish their step when the worker stops.
     pub stop_within: Duration,
+    /// A run's process that reports nothing for this long hangs: it is killed, and some worker starts it again.
+    pub hung_after: Duration,
     /// Variables of the processes: where the store is, and whose they are.
     pub variables: Vec<(&'static str, String)>,
 }
@@ -105,6 +111,9 @@ impl Worker {
         let now_ms = now_ms();
         self.settle_exits(now_ms).await?;
         self.renew().await?;
+        if let Some(killed) = kill_hung(&mut self.children, &self.store, self.settings.hung_after).await? {
+            self.host.say(&killed);
+        }
         time_out_approvals(&self.store, self.host.as_ref(), now_ms).await?;
         while self.children.len() < self.settings.most_runs {
             let claimed = self.store.claim(&self.settings.name, &self.settings.labels, now_ms).await?;
@@ -221,8 +230,16 @@ impl Worker {
             Some(FAILED) if status == Some(RunStatus::Paused) => {
                 (QueueState::Paused, self.host.reason(&self.store, run).await)
             }
-            Some(FAILED) if status == Some(RunStatus::Finished) => {
+            // Of a run that came to its end, the process that follows does what this one did not.
+            Some(FAILED)
+                if status == Some(RunStatus::Finished) && self.host.has_failed(&self.store, run).await =>
+            {
                 (QueueState::Failed, self.host.reason(&self.store, run).await)
+            }
+            // The run did not fail, and goes on when the server is there, at whatever worker reaches it.
+            Some(UNAVAILABLE) => {
+                let why = said(exited, "the store could not be used");
+                return self.give_back(claimed, QueueState::Queued, &why, AWAY, now_ms).await;
             }
             Some(FAILED | PANICKED) | None => return self.died(claimed, &how(exited), now_ms).await,
             // The command line or the agent file is wrong: another attempt would say the same.
@@ -290,5 +307,60 @@ impl Worker {
             let why = "its worker was stopped";
             let _ = self.give_back(&claimed, QueueState::Queued, why, Duration::ZERO, now_ms()).await;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::daemon::settle::tests::Judge;
+    use sojourn_memory::{Arguments, Owner, Server, Submission};
+    use sojourn_testkit::Postgres;
+    use std::os::unix::process::ExitStatusExt as _;
+    use std::process::ExitStatus;
+
+    #[tokio::test]
+    async fn a_run_is_not_given_up_because_its_server_was_away() {
+        let Some(server) = Postgres::start() else { return };
+        let address: Server = server.database("agents").parse().unwrap();
+        let home = tempfile::tempdir().unwrap();
+        let store = Store::connect(home.path(), &address, Owner::alone()).await.unwrap();
+        let submission = Submission {
+            run: RunId::new(now_ms(), 1),
+            path: "/agent.toml".to_owned(),
+            agent: String::new(),
+            arguments: Arguments::default(),
+            labels: vec![],
+            submitted_ms: 1,
+        };
+        store.submit(&submission).await.unwrap();
+        let settings = WorkerSettings {
+            program: "sojourn".into(),
+            name: "one".to_owned(),
+            labels: vec![],
+            most_runs: 1,
+            stop_within: Duration::ZERO,
+            hung_after: Duration::MAX,
+            variables: vec![],
+        };
+        let worker = Worker::new(settings, store.clone(), Arc::new(Judge(false)));
+        let ends_with = async |code: i32| {
+            server.sql("agents", "UPDATE sojourn.queue SET not_before = '-infinity'");
+            let claimed = store.claim("one", &[], 2).await.unwrap().expect("it waits");
+            let status = ExitStatus::from_raw(code << 8);
+            let exited = Exited { job: claimed.no, status, stopping: false, last_words: String::new() };
+            worker.settle(&claimed, &exited, 3).await.unwrap();
+            store.queued_run(&submission.run).await.unwrap().unwrap()
+        };
+        for _ in 0..=DEATHS {
+            let queued = ends_with(UNAVAILABLE).await;
+            assert_eq!((queued.state, queued.deaths), (QueueState::Queued, 0));
+            assert_eq!(queued.why.as_deref(), Some("the store could not be used"));
+        }
+        for death in 1..DEATHS {
+            let queued = ends_with(FAILED).await;
+            assert_eq!((queued.state, queued.deaths), (QueueState::Queued, death));
+        }
+        assert_eq!(ends_with(FAILED).await.state, QueueState::Failed, "what fails each time is given up");
     }
 }

@@ -14,7 +14,12 @@ pub struct Request {
 /// Serves `respond` at a free port of this machine until the process ends, each connection in a thread; returns the
 /// server's address, `http://127.0.0.1:PORT`. `respond` gives a body of JSON, or nothing for an empty answer.
 pub fn serve(respond: impl Fn(&Request) -> Option<String> + Send + Sync + 'static) -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    serve_at(0, respond)
+}
+
+/// As [`serve`], at this port.
+pub fn serve_at(port: u16, respond: impl Fn(&Request) -> Option<String> + Send + Sync + 'static) -> String {
+    let listener = TcpListener::bind(("127.0.0.1", port)).unwrap();
     let address = format!("http://{}", listener.local_addr().unwrap());
     let respond = std::sync::Arc::new(respond);
     std::thread::spawn(move || {

@@ -34,8 +34,8 @@ mod process;
 mod sound;
 mod wait;
 
-pub use http::{Received, Request, serve, serve_raw};
-pub use model::{answer, endpoint, reply};
+pub use http::{Received, Request, serve, serve_at, serve_raw};
+pub use model::{answer, endpoint, reply, wandering};
 pub use place::{Answer, Place, command_in};
 pub use postgres::{Postgres, database_of, in_postgres};
 pub use process::{Running, again, command, in_own_process, is_alive, send_signal};

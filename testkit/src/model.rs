@@ -2,6 +2,7 @@
 
 use crate::serve;
 use serde_json::{Map, Value, json};
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 /// A skill for Minecraft's first task.
 const FELL_TREES: &str = "  for (let i = 0; i < 3; i++) {
@@ -66,6 +67,52 @@ pub fn answer(body: &[u8]) -> Option<String> {
     };
     let text = if schema.is_none() { whole(&question, &text) } else { text };
     Some(reply(&text, request["n"].as_u64().unwrap_or(1)))
+}
+
+/// The answer of a model that wanders: any of a choice, always the same to the same request, so that a run has one future and does not
+/// soon repeat itself. It writes programs as [`answer`] does.
+pub fn wandering(body: &[u8]) -> Option<String> {
+    let request: Value = serde_json::from_slice(body).ok()?;
+    let Some(schema) = request.pointer("/response_format/json_schema/schema") else { return answer(body) };
+    let mut turn = 0_u64;
+    let mut pick = |among: u64| {
+        let mut hasher = DefaultHasher::new();
+        (body, turn).hash(&mut hasher);
+        turn += 1;
+        hasher.finish() % among.max(1)
+    };
+    Some(reply(&any(schema, schema, &mut pick).to_string(), request["n"].as_u64().unwrap_or(1)))
+}
+
+/// A value that a schema allows; `pick` gives a number below its argument.
+fn any(schema: &Value, root: &Value, pick: &mut impl FnMut(u64) -> u64) -> Value {
+    if let Some(reference) = schema["$ref"].as_str() {
+        return root.pointer(&reference[1..]).map_or(Value::Null, |schema| any(schema, root, pick));
+    }
+    let mut one_of = |list: &Value| {
+        let list = list.as_array().filter(|list| !list.is_empty())?;
+        list.get(usize::try_from(pick(list.len() as u64)).ok()?).cloned()
+    };
+    if let Some(chosen) = one_of(&schema["anyOf"]) {
+        return any(&chosen, root, pick);
+    }
+    if let Some(value) = schema.get("const").cloned().or_else(|| one_of(&schema["enum"])) {
+        return value;
+    }
+    match schema["type"].as_str() {
+        Some("object") => {
+            let properties = schema["properties"].as_object().cloned().unwrap_or_default();
+            let of = |(name, schema): (&String, &Value)| (name.clone(), any(schema, root, pick));
+            Value::Object(properties.iter().map(of).collect())
+        }
+        Some("integer") => {
+            let least = schema["minimum"].as_i64().unwrap_or(1);
+            let most = schema["maximum"].as_i64().unwrap_or(least + 5).max(least);
+            json!(least + pick((most - least).cast_unsigned() + 1).cast_signed())
+        }
+        Some("array") => json!([any(&schema["items"], root, pick)]),
+        _ => first(schema),
+    }
 }
 
 /// The text of a message, without its pictures.

@@ -16,12 +16,24 @@ pub struct Postgres {
     programs: PathBuf,
     place: TempDir,
     user: Option<(u32, u32)>,
+    /// The process in whose network the server listens; `None`: at its socket only.
+    network: Option<u32>,
     running: Option<Running>,
 }
 
 impl Postgres {
     /// Starts a server; `None`, said loudly, where the machine has no `PostgreSQL`.
     pub fn start() -> Option<Self> {
+        Self::start_in(None)
+    }
+
+    /// As [`start`](Self::start). The server also listens at port 5432 of every address in the network namespace of this process, and
+    /// trusts whoever is there. Needs root.
+    pub fn start_in_network_of(process: u32) -> Option<Self> {
+        Self::start_in(Some(process))
+    }
+
+    fn start_in(network: Option<u32>) -> Option<Self> {
         let Some(programs) = programs() else {
             skipped(
                 "there is no PostgreSQL here (`apt install postgresql`): nothing of the store in a server is tested",
@@ -34,12 +46,17 @@ impl Postgres {
         if let Some((uid, gid)) = user {
             chown(place.path(), Some(uid), Some(gid)).unwrap();
         }
-        let mut server = Self { programs, place, user, running: None };
+        let mut server = Self { programs, place, user, network, running: None };
         let data = server.data();
         server.run(
             "initdb",
             &["-A", "trust", "-U", "postgres", "-E", "UTF8", "--locale", "C", "--no-sync", "-D", &data],
         );
+        if network.is_some() {
+            let rules = server.place.path().join("data/pg_hba.conf");
+            let known = fs::read_to_string(&rules).unwrap();
+            fs::write(rules, known + "host all all 0.0.0.0/0 trust\n").unwrap();
+        }
         server.restart();
         Some(server)
     }
@@ -69,8 +86,17 @@ impl Postgres {
     /// As [`restart`](Self::restart), with further variables.
     pub fn restart_with(&mut self, variables: &[(String, String)]) {
         self.stop();
-        let mut start = self.command("postgres");
-        start.args(["-D", &self.data(), "-h", "", "-F", "-k"]).arg(self.place.path());
+        let (mut start, addresses) = match (self.network, self.user) {
+            (Some(process), Some((uid, gid))) => {
+                let mut start = command("nsenter");
+                start.current_dir(self.place.path()).arg(format!("--net=/proc/{process}/ns/net"));
+                start.args([format!("--setgid={gid}"), format!("--setuid={uid}")]);
+                start.arg(self.programs.join("postgres"));
+                (start, "*")
+            }
+            _ => (self.command("postgres"), ""),
+        };
+        start.args(["-D", &self.data(), "-h", addresses, "-F", "-k"]).arg(self.place.path());
         start.envs(variables.iter().map(|(name, value)| (name, value)));
         let log = fs::File::create(self.place.path().join("log")).unwrap();
         let running = Running::start(start.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log));

@@ -32,6 +32,7 @@ fn main() -> Result<()> {
         ["conformance", ..] => conformance::run(&arguments[1..]),
         ["docs"] => docs::run(docs::Mode::Write),
         ["docs", "--check"] => docs::run(docs::Mode::Check),
+        ["faults", "model", port] => faults::model(port),
         ["faults", ..] => faults::run(&arguments[1..]),
         ["soak", ..] => soak::run(&arguments[1..]),
         ["tidy"] => tidy::run(),

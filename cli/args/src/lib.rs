@@ -101,7 +101,8 @@ pub enum Command {
     /// Keep scheduled agents alive: the daemon that starts their runs, until it is stopped.
     ///
     /// A due run is recorded before it starts, and a run whose process died is resumed. SIGTERM and Ctrl-C let every run finish its
-    /// step; the next `sojourn up` resumes them. SIGHUP reads the schedules again.
+    /// step; the next `sojourn up` resumes them. SIGHUP reads the schedules again. With `--store` it starts no run itself: due runs go into
+    /// the queue, and workers carry them out. Any number of machines may do that for one store.
     Up(Up),
     /// Carry out runs of a queue that several machines share, until it is stopped.
     ///

@@ -18,6 +18,10 @@ pub struct Worker {
     /// How long runs may take to finish their step when the worker stops.
     #[arg(long, value_name = "TIME", default_value = "45s", value_parser = duration::parse)]
     pub stop_within: Duration,
+
+    /// Kill a run's process that reports nothing for this long; the run goes on from its last record.
+    #[arg(long, value_name = "TIME", default_value = "30m", value_parser = duration::parse)]
+    pub hung_after: Duration,
 }
 
 /// `sojourn queue`.

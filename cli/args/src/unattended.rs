@@ -142,6 +142,10 @@ pub struct ScheduleAdd {
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
 
+    /// What the workers must have that carry the runs out, such as `gpu,web`. Needs `--store`.
+    #[arg(long, value_name = "LABELS", value_delimiter = ',')]
+    pub labels: Vec<String>,
+
     /// Set a key of the agent file: `--set run.actor.candidates=8`. Repeatable.
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub overrides: Vec<String>,

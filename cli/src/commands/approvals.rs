@@ -213,6 +213,12 @@ pub async fn answered(
     if store.is_live(&asked.run).await? {
         return Ok((now, None));
     }
+    if store.server().is_some()
+        && let Some(queued) = store.queued_run(&asked.run).await?
+        && queued.ended_ms.is_none()
+    {
+        return Ok((now, Some("a worker goes on with the run".to_owned())));
+    }
     let is_scheduled = store.open_jobs().await?.iter().any(|job| job.run == asked.run);
     let next = match (is_scheduled, DaemonLock::holder(home.path())) {
         (true, Some(_)) => "the daemon resumes the run".to_owned(),

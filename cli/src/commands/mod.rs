@@ -95,18 +95,18 @@ pub async fn dispatch(args: Args, environments: EnvironmentRegistry) -> Result<E
 
 /// What works with a home's own tables only, and what does as well with a server.
 fn local_only(command: &Command) -> Option<(&'static str, &'static str)> {
-    const CRON: &str =
-        "let cron or a systemd timer start `sojourn run AGENT.TOML --queue`, and workers carry the runs out";
     match command {
-        Command::Up(_) => Some(("`sojourn up`", CRON)),
-        Command::Schedule(_) => Some(("`sojourn schedule`", CRON)),
+        Command::Schedule(crate::args::Schedule::Gc(_)) => Some((
+            "`sojourn schedule gc`",
+            "let cron or a systemd timer start `sojourn log gc`, which waits for a moment without a live run",
+        )),
+        Command::Up(up) if up.install => Some((
+            "`sojourn up --install`",
+            "write a unit of your own that starts `sojourn up`, with the address in SOJOURN_STORE",
+        )),
         Command::Studio(_) => {
             Some(("`sojourn studio`", "`sojourn ps`, `log`, `replay` and `report` show runs of a server"))
         }
-        Command::SimulateCrash(_) => Some((
-            "`sojourn simulate-crash`",
-            "take the run into a home first: `sojourn log export RUN`, then `sojourn log import` there",
-        )),
         _ => None,
     }
 }

@@ -105,14 +105,14 @@ pub async fn ps(home: &Home, args: Reading) -> Result<()> {
     if args.json {
         return Ok(output::json(&overview.json())?);
     }
-    print(&overview)
+    print(&overview, home)
 }
 
 /// Prints an overview once.
 ///
 /// # Errors
 /// Stdout cannot be written.
-pub fn print(overview: &Overview) -> Result<()> {
+pub fn print(overview: &Overview, home: &Home) -> Result<()> {
     if overview.live.is_empty() && overview.open.is_empty() {
         output::note("no run is under way");
     }
@@ -124,6 +124,8 @@ pub fn print(overview: &Overview) -> Result<()> {
     }
     match overview.daemon {
         Some(process) => output::note(format!("the daemon is process {process}")),
+        // Which machines serve a store, nobody knows.
+        None if home.server().is_some() => {}
         None => output::note("no daemon serves this home"),
     }
     Ok(())

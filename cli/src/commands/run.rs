@@ -6,7 +6,7 @@ use crate::agent_file::AgentFile;
 use crate::approver::Kept;
 use crate::args::Run;
 use crate::environments::{EnvironmentChoice, EnvironmentDescription};
-use crate::error::{Failure, Kind};
+use crate::error::{self, Failure, Kind};
 use crate::goals::{self, Prepared, Scout};
 use crate::home::Home;
 use crate::progress::Progress;
@@ -25,7 +25,7 @@ use resuming::{Wanted, is_budget, last_end, more, more_of};
 use serde::Serialize;
 use serde_json::Value;
 use sojourn_controller::Cancel;
-use sojourn_core::{Core, FinishReason, Observer, Outcome, Requests, Tools, Totals, now_ms};
+use sojourn_core::{Core, DriveError, FinishReason, Observer, Outcome, Requests, Tools, Totals, now_ms};
 use sojourn_memory::{EventSeq, RunId, RunStatus};
 use sojourn_service::live::Report;
 use sojourn_service::notify::EventKind;
@@ -320,7 +320,7 @@ async fn carry_out(home: Home, args: &Run, run: Option<RunId>) -> Result<ExitCod
     }
     let (outcome, core) = result.map_err(|error| {
         anyhow::anyhow!(redactor.text(&error.to_string())).context(
-            Failure::new(Kind::Failure, format!("run `{run}` failed")).hint(format!(
+            Failure::new(kind_of_failure(&error), format!("run `{run}` failed")).hint(format!(
                 "the log is kept: `{sojourn} log {run}`; resume it with `{sojourn} run {} --resume {run}`",
                 output::shell_word(&args.agent.to_string_lossy()),
                 sojourn = same_program()
@@ -346,6 +346,14 @@ async fn carry_out(home: Home, args: &Run, run: Option<RunId>) -> Result<ExitCod
         drop_soon(models).await;
     }
     Ok(code)
+}
+
+/// Whoever started the process tells by it whether the run failed, or only the store did.
+fn kind_of_failure(error: &DriveError) -> Kind {
+    match error::kind_of(error) {
+        Kind::Unavailable => Kind::Unavailable,
+        _ => Kind::Failure,
+    }
 }
 
 /// Prints how to continue, and returns the exit code.

@@ -5,10 +5,10 @@ use crate::args::{self, ScheduleAdd, ScheduleGc};
 use crate::error::{Failure, Kind};
 use crate::home::Home;
 use crate::{output, table};
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use serde_json::{Value, json};
 use sojourn_memory::{
-    Arguments, Job, LogCollection, Missed, NewSchedule, Overlap, Schedule, Store, Timing, Work,
+    Arguments, ForWorkers, Job, LogCollection, Missed, NewSchedule, Overlap, Schedule, Store, Timing, Work,
 };
 use sojourn_service::timing::{self, TimingError};
 use sojourn_service::{DaemonLock, now_ms};
@@ -28,15 +28,15 @@ pub async fn schedule(home: &Home, command: args::Schedule) -> Result<()> {
         args::Schedule::Gc(args) => gc(home, &store, &args).await,
         args::Schedule::List { json } => list(home, &store, json).await,
         args::Schedule::Pause { schedule, json } => {
-            store.pause_schedule(&schedule, true, now_ms()).await?;
+            store.pause_schedule(&schedule, true, store.clock_ms().await?).await?;
             changed(&store, &schedule, json, "paused").await
         }
         args::Schedule::Resume { schedule, json } => {
-            store.pause_schedule(&schedule, false, now_ms()).await?;
+            store.pause_schedule(&schedule, false, store.clock_ms().await?).await?;
             changed(&store, &schedule, json, "resumed").await
         }
         args::Schedule::Remove { schedule, json } => {
-            store.remove_schedule(&schedule, now_ms()).await?;
+            store.remove_schedule(&schedule, store.clock_ms().await?).await?;
             changed(&store, &schedule, json, "removed").await
         }
         args::Schedule::History { schedule, limit, json } => {
@@ -46,15 +46,19 @@ pub async fn schedule(home: &Home, command: args::Schedule) -> Result<()> {
 }
 
 async fn add(home: &Home, store: &Store, args: &ScheduleAdd) -> Result<()> {
-    let now_ms = now_ms();
+    let now_ms = store.clock_ms().await?;
     // Errors of the agent file are reported now, and not when the run is due.
     let agent = AgentFile::read(home.environments(), &args.agent, &args.overrides)?;
     agent.reflex_sources()?;
+    let queue = for_workers(home, args)?;
     let given = assignments(&args.overrides);
-    agent.keep_secrets_from("the schedule", given.iter().map(|(key, text)| (key.as_str(), *text)))?;
+    let given = given.iter().map(|(key, text)| (key.as_str(), *text));
+    let labels = args.labels.iter().map(|label| ("`--labels`", label.as_str()));
+    let text = queue.iter().map(|queue| ("the agent file", queue.agent.as_str()));
+    agent.keep_secrets_from("the schedule", given.chain(labels).chain(text))?;
     let new = NewSchedule {
         name: args.name.clone().unwrap_or_else(|| name_of(&args.agent)),
-        work: Work::Run { agent: place_of(&args.agent)?, arguments: arguments(args) },
+        work: Work::Run { agent: place_of(&args.agent)?, arguments: arguments(args), queue },
         timing: timing_of(&args.when, now_ms)?,
         missed: missed_of(args.missed),
         overlap: match args.overlap {
@@ -65,6 +69,19 @@ async fn add(home: &Home, store: &Store, args: &ScheduleAdd) -> Result<()> {
         created_ms: now_ms,
     };
     create(home, store, new, args.json).await
+}
+
+/// What workers need of the agent; `None` where the daemon of a home starts its runs itself.
+fn for_workers(home: &Home, args: &ScheduleAdd) -> Result<Option<ForWorkers>> {
+    if home.server().is_none() {
+        if args.labels.is_empty() {
+            return Ok(None);
+        }
+        home.needs_server("`--labels`")?;
+    }
+    let agent = std::fs::read_to_string(&args.agent)
+        .with_context(|| format!("cannot read `{}`", args.agent.display()))?;
+    Ok(Some(ForWorkers { agent, labels: args.labels.clone() }))
 }
 
 /// Adds a schedule that collects logs.
@@ -124,10 +141,15 @@ async fn create(home: &Home, store: &Store, new: NewSchedule, json: bool) -> Res
     }
     let name = &schedule.settings.name;
     output::line(format!("{name}: {}; next {}", when(&schedule.settings.timing), next(&schedule)))?;
-    if DaemonLock::holder(home.path()).is_none() {
+    tell_of_daemon(home);
+    Ok(())
+}
+
+/// Says so where nothing starts the runs of schedules. Of those that serve a store, nobody knows.
+fn tell_of_daemon(home: &Home) {
+    if home.server().is_none() && DaemonLock::holder(home.path()).is_none() {
         output::note("no daemon serves this home; start it with `sojourn up`");
     }
-    Ok(())
 }
 
 /// The name of a schedule, from that of its agent file; of an `agent.toml`, from its directory.
@@ -228,9 +250,7 @@ async fn list(home: &Home, store: &Store, json: bool) -> Result<()> {
         table.add_row(row);
     }
     table::print(&table)?;
-    if DaemonLock::holder(home.path()).is_none() {
-        output::note("no daemon serves this home; start it with `sojourn up`");
-    }
+    tell_of_daemon(home);
     Ok(())
 }
 
@@ -309,7 +329,7 @@ fn next(schedule: &Schedule) -> String {
 fn as_json(schedule: &Schedule, last: Option<&Job>) -> Value {
     let settings = &schedule.settings;
     let (agent, arguments, collection) = match &settings.work {
-        Work::Run { agent, arguments } => {
+        Work::Run { agent, arguments, .. } => {
             (Some(agent), Some(arguments.always.iter().chain(&arguments.first).collect::<Vec<_>>()), None)
         }
         Work::CollectLogs(collection) => (None, None, Some(collection)),

@@ -11,12 +11,14 @@ use crate::{logbook, output, session};
 use anyhow::{Context as _, Result};
 use async_trait::async_trait;
 use serde_json::json;
+use sojourn_core::FinishReason;
 use sojourn_memory::{Error, LogCollection, RunId, Schedule, Store, Timing, Work};
 use sojourn_service::metrics::{self, Vitals};
 use sojourn_service::notify::{self, Courier, EventKind, News};
 use sojourn_service::timing;
-use sojourn_service::{Daemon, DaemonLock, Host, LockError, Settings, Unit, now_ms};
+use sojourn_service::{Daemon, DaemonLock, Host, LockError, Scheduler, Settings, Unit, now_ms};
 use sojourn_tools::http_server;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -41,6 +43,9 @@ pub async fn up(home: &Home, args: Up) -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let store = home.store().await?;
+    if home.server().is_some() {
+        return serve_store(home, store, args.http).await;
+    }
     let _lock = DaemonLock::take(home.path()).map_err(|error| match error {
         LockError::Taken { .. } => Failure::new(Kind::Failure, error.to_string())
             .hint("`sojourn ps` shows what it does; schedules are added to it with `sojourn schedule add`"),
@@ -49,14 +54,7 @@ pub async fn up(home: &Home, args: Up) -> Result<ExitCode> {
     let vitals = Vitals::new();
     let stopped = CancellationToken::new();
     if let Some(address) = args.http {
-        let listener = tokio::net::TcpListener::bind(address)
-            .await
-            .with_context(|| format!("cannot listen on {address}"))?;
-        let address = listener.local_addr()?;
-        output::note(format!("metrics at http://{address}/metrics, health at http://{address}/healthz"));
-        let router = metrics::router(store.clone(), vitals.clone());
-        let stopped = stopped.clone();
-        tokio::spawn(http_server::serve(listener, router, async move { stopped.cancelled().await }));
+        serve_metrics(address, &store, &vitals, &stopped).await?;
     }
     let channels = Arc::new(AgentChannels(home.environments().clone()));
     let courier = Courier::new(store.clone(), None, channels);
@@ -73,6 +71,40 @@ pub async fn up(home: &Home, args: Up) -> Result<ExitCode> {
     ended?;
     output::note("stopped; the next `sojourn up` resumes what is not finished");
     Ok(ExitCode::SUCCESS)
+}
+
+/// Puts due runs into the queue of a server until it is stopped.
+async fn serve_store(home: &Home, store: Store, http: Option<SocketAddr>) -> Result<ExitCode> {
+    let (vitals, stopped) = (Vitals::new(), CancellationToken::new());
+    if let Some(address) = http {
+        serve_metrics(address, &store, &vitals, &stopped).await?;
+    }
+    let host = Arc::new(CommandLine { home: home.clone() });
+    let ended = Scheduler::new(store, host, vitals).run().await;
+    stopped.cancel();
+    ended?;
+    output::note(
+        "stopped; runs in the queue go on, and what is due meanwhile is made up for as the schedules say",
+    );
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Serves `/metrics` and `/healthz` until `stopped`.
+async fn serve_metrics(
+    address: SocketAddr,
+    store: &Store,
+    vitals: &Vitals,
+    stopped: &CancellationToken,
+) -> Result<()> {
+    let listener = tokio::net::TcpListener::bind(address)
+        .await
+        .with_context(|| format!("cannot listen on {address}"))?;
+    let address = listener.local_addr()?;
+    output::note(format!("metrics at http://{address}/metrics, health at http://{address}/healthz"));
+    let router = metrics::router(store.clone(), vitals.clone());
+    let stopped = stopped.clone();
+    tokio::spawn(http_server::serve(listener, router, async move { stopped.cancelled().await }));
+    Ok(())
 }
 
 /// The program around the daemon.
@@ -99,6 +131,11 @@ impl Host for CommandLine {
         let info = store.run(run.as_str()).await.ok()?;
         let reason = finish_reason(store, &info).await.ok()??;
         Some(logbook::reason_line(&reason))
+    }
+
+    async fn has_failed(&self, store: &Store, run: &RunId) -> bool {
+        let Ok(info) = store.run(run.as_str()).await else { return false };
+        matches!(finish_reason(store, &info).await, Ok(Some(FinishReason::Controller { .. })))
     }
 
     async fn collect_logs(&self, store: &Store, collection: LogCollection) -> Result<Option<String>, String> {
@@ -136,7 +173,7 @@ impl Host for CommandLine {
 
 /// The agent file of a schedule that starts runs, with its overrides.
 fn key_of(schedule: &Schedule) -> Option<AgentKey> {
-    let Work::Run { agent, arguments } = &schedule.settings.work else { return None };
+    let Work::Run { agent, arguments, .. } = &schedule.settings.work else { return None };
     let words: Vec<&String> = arguments.always.iter().chain(&arguments.first).collect();
     let overrides = words.windows(2).filter(|pair| pair[0] == "--set").map(|pair| pair[1].clone()).collect();
     Some(AgentKey { agent: agent.clone(), overrides })

@@ -24,6 +24,7 @@ pub async fn worker(home: &Home, args: Args) -> Result<()> {
         labels: args.labels,
         most_runs: usize::from(args.runs),
         stop_within: args.stop_within,
+        hung_after: args.hung_after,
         variables,
     };
     let host = Arc::new(CommandLine { home: home.clone() });

@@ -8,7 +8,7 @@
 use super::{Arguments, words};
 use crate::log::fence;
 use crate::{Error, EventSeq, RunId, Store};
-use sojourn_database::{Access, Listener, Row, query};
+use sojourn_database::{Access, Listener, On, Row, query};
 use std::time::Duration;
 
 /// How long a claim lasts after it was renewed.
@@ -119,6 +119,28 @@ fn queued(row: &Row) -> Result<QueuedRun, Error> {
     })
 }
 
+/// Puts a run into the queue; where it `may_have_begun`, also one that has a log. Returns false where it is there already.
+pub(super) async fn insert<'e, 'c: 'e>(
+    new: &'e Submission,
+    may_have_begun: bool,
+    on: impl Into<On<'e, 'c>>,
+) -> Result<bool, Error> {
+    let inserted = query(
+        "INSERT INTO queue (run, path, agent, arguments, labels, submitted_ms) \
+         SELECT ?1, ?2, ?3, ?4, ?5, ?6 WHERE ?7 OR NOT EXISTS (SELECT 1 FROM runs WHERE id = ?1) ON CONFLICT DO NOTHING",
+    )
+    .bind(new.run.as_str())
+    .bind(&new.path)
+    .bind(&new.agent)
+    .bind(serde_json::json!(new.arguments).to_string())
+    .bind(serde_json::json!(new.labels).to_string())
+    .bind(new.submitted_ms)
+    .bind(may_have_begun)
+    .execute(on)
+    .await?;
+    Ok(inserted.rows_affected() == 1)
+}
+
 impl Store {
     /// Puts a run into the queue, durably.
     ///
@@ -126,19 +148,19 @@ impl Store {
     /// [`Error::RunExists`], [`Error::NoServer`].
     pub async fn submit(&self, new: &Submission) -> Result<(), Error> {
         self.needs_server()?;
-        let inserted = query(
-            "INSERT INTO queue (run, path, agent, arguments, labels, submitted_ms) \
-             SELECT ?1, ?2, ?3, ?4, ?5, ?6 WHERE NOT EXISTS (SELECT 1 FROM runs WHERE id = ?1) ON CONFLICT DO NOTHING",
-        )
-        .bind(new.run.as_str())
-        .bind(&new.path)
-        .bind(&new.agent)
-        .bind(serde_json::json!(new.arguments).to_string())
-        .bind(serde_json::json!(new.labels).to_string())
-        .bind(new.submitted_ms)
-        .execute(&self.pool)
-        .await?;
-        if inserted.rows_affected() == 0 { Err(Error::RunExists { run: new.run.clone() }) } else { Ok(()) }
+        if insert(new, false, &self.pool).await? {
+            Ok(())
+        } else {
+            Err(Error::RunExists { run: new.run.clone() })
+        }
+    }
+
+    /// A run in the queue, also one that has ended.
+    pub async fn queued_run(&self, run: &RunId) -> Result<Option<QueuedRun>, Error> {
+        self.needs_server()?;
+        let row =
+            query("SELECT * FROM queue WHERE run = ?").bind(run.as_str()).fetch_optional(&self.pool).await?;
+        row.as_ref().map(queued).transpose()
     }
 
     /// Claims the run that has waited longest among those that a worker with these labels can carry out, and fences whoever still

@@ -1,7 +1,8 @@
-use super::words;
+use super::{Submission, queue, words};
 use crate::{Error, EventSeq, RunId, Store};
 use serde::{Deserialize, Serialize};
 use sojourn_database::{Access, Row, query};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Limit on the settled due times of a schedule that are kept.
 const MOST_KEPT: i64 = 10_000;
@@ -85,6 +86,24 @@ pub struct Arguments {
     pub first: Vec<String>,
 }
 
+/// What workers need of a schedule's agent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ForWorkers {
+    /// The text of the agent file when the schedule was made.
+    pub agent: String,
+    /// What a worker must have: all of these labels.
+    pub labels: Vec<String>,
+}
+
+/// The column `arguments`.
+#[derive(Serialize, Deserialize)]
+struct Stored {
+    #[serde(flatten)]
+    arguments: Arguments,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    queue: Option<ForWorkers>,
+}
+
 /// What happens at a due time.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Work {
@@ -94,6 +113,8 @@ pub enum Work {
         agent: String,
         /// Further arguments of `sojourn run`.
         arguments: Arguments,
+        /// In a server: what workers need to carry it out.
+        queue: Option<ForWorkers>,
     },
     /// Runs and blobs that nothing needs are removed (`sojourn log gc`).
     CollectLogs(LogCollection),
@@ -115,7 +136,10 @@ impl Work {
     /// The columns `agent` and `arguments`. No agent has an empty name.
     fn columns(&self) -> Result<(&str, String), Error> {
         match self {
-            Self::Run { agent, arguments } => Ok((agent, json(arguments)?)),
+            Self::Run { agent, arguments, queue } => {
+                let stored = Stored { arguments: arguments.clone(), queue: queue.clone() };
+                Ok((agent, json(&stored)?))
+            }
             Self::CollectLogs(collection) => Ok(("", json(collection)?)),
         }
     }
@@ -123,7 +147,10 @@ impl Work {
     fn of_columns(agent: &str, arguments: &str) -> Result<Self, Error> {
         match agent {
             "" => Ok(Self::CollectLogs(read(arguments)?)),
-            agent => Ok(Self::Run { agent: agent.to_owned(), arguments: read(arguments)? }),
+            agent => {
+                let Stored { arguments, queue } = read(arguments)?;
+                Ok(Self::Run { agent: agent.to_owned(), arguments, queue })
+            }
         }
     }
 }
@@ -452,6 +479,51 @@ impl Store {
         Ok(update.rows_affected() == 1)
     }
 
+    /// Puts the run of an open job into the queue, also one that has begun. Returns false where it is there already.
+    ///
+    /// # Errors
+    /// [`Error::NoServer`].
+    pub async fn submit_job(&self, no: i64, submission: &Submission) -> Result<bool, Error> {
+        self.needs_server()?;
+        let mut transaction = self.pool.begin(Access::Append).await?;
+        // Of several processes one has the row until its transaction ends, and the others find the run in the queue then.
+        let job = query(
+            "UPDATE jobs SET state = 'running', starts = starts + 1, started_ms = coalesce(started_ms, ?2), why = NULL \
+             WHERE no = ?1 AND ended_ms IS NULL",
+        )
+        .bind(no)
+        .bind(submission.submitted_ms)
+        .execute(&mut *transaction)
+        .await?;
+        if job.rows_affected() == 0 || !queue::insert(submission, true, &mut transaction).await? {
+            return Ok(false);
+        }
+        transaction.commit().await?;
+        Ok(true)
+    }
+
+    /// Takes an open job for `hold_ms`: another process gets it only after that.
+    pub async fn hold_job(&self, no: i64, now_ms: i64, hold_ms: i64) -> Result<bool, Error> {
+        let held = query(
+            "UPDATE jobs SET not_before_ms = ?2 + ?3 WHERE no = ?1 AND ended_ms IS NULL AND not_before_ms <= ?2",
+        )
+        .bind(no)
+        .bind(now_ms)
+        .bind(hold_ms)
+        .execute(&self.pool)
+        .await?;
+        Ok(held.rows_affected() == 1)
+    }
+
+    /// Notes that the run of a job that waited goes on.
+    pub async fn job_runs(&self, no: i64) -> Result<(), Error> {
+        query("UPDATE jobs SET state = 'running', why = NULL WHERE no = ?1 AND ended_ms IS NULL AND state != 'running'")
+            .bind(no)
+            .execute(&self.pool)
+            .await?;
+        Ok(())
+    }
+
     /// Notes that a process of a job died at `last_seq`, the `deaths`-th time without a new record.
     pub async fn job_died(
         &self,
@@ -483,12 +555,24 @@ impl Store {
 
     /// Notes that the run of a job is paused until a person answers.
     pub async fn job_waits(&self, no: i64, why: &str) -> Result<(), Error> {
-        query("UPDATE jobs SET state = 'waiting', why = ?2 WHERE no = ?1 AND ended_ms IS NULL")
+        query("UPDATE jobs SET state = 'waiting', why = ?2 WHERE no = ?1 AND ended_ms IS NULL AND (state != 'waiting' OR why IS DISTINCT FROM ?2)")
             .bind(no)
             .bind(why)
             .execute(&self.pool)
             .await?;
         Ok(())
+    }
+
+    /// Now by the clock that due times go by, in milliseconds since 1970: the server's, or in a home the computer's.
+    pub async fn clock_ms(&self) -> Result<i64, Error> {
+        if self.server().is_none() {
+            let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+            return Ok(i64::try_from(since.as_millis()).unwrap_or(i64::MAX));
+        }
+        let row = query("SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint")
+            .fetch_one(&self.pool)
+            .await?;
+        Ok(row.try_get(0)?)
     }
 
     /// Settles a job.

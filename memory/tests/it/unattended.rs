@@ -19,7 +19,7 @@ async fn store() -> (tempfile::TempDir, Store) {
 pub fn schedule(name: &str) -> NewSchedule {
     NewSchedule {
         name: name.to_owned(),
-        work: Work::Run { agent: "agent.toml".to_owned(), arguments: Arguments::default() },
+        work: Work::Run { agent: "agent.toml".to_owned(), arguments: Arguments::default(), queue: None },
         timing: Timing::EveryMs(1000),
         missed: Missed::Run,
         overlap: Overlap::Refuse,
@@ -247,7 +247,7 @@ async fn what_is_forgotten_is_in_no_title_and_where_it_must_stay_is_named() {
     let titled = NewRun { title: Some(format!("ask whether {text}")), ..NewRun::new(run("run-1"), "", "") };
     store.create_run(titled).await.unwrap();
     let arguments = || Arguments { always: vec![format!("--goal=find out whether {text}")], first: vec![] };
-    let work = Work::Run { agent: "agent.toml".to_owned(), arguments: arguments() };
+    let work = Work::Run { agent: "agent.toml".to_owned(), arguments: arguments(), queue: None };
     store.add_schedule(NewSchedule { work, ..schedule("a") }).await.unwrap();
     let on_a_server = store.server().is_some();
     let over = run("run-2");
@@ -342,6 +342,90 @@ async fn news_of_a_record_are_kept_once_and_old_ones_not_at_all() {
     let taken = store.take_message(None, 1, 0).await.unwrap().unwrap();
     store.message_delivered(taken.no, 1).await.unwrap();
     assert_eq!(post("died", 7).await, Posted::Kept, "what did not fit was not marked as told");
+}
+
+mod with_postgres_alone {
+    use super::*;
+
+    /// Schedulers of several machines read the same tables at the same time.
+    #[test]
+    fn of_two_schedulers_one_submits_a_due_run_and_one_tells_of_its_end() {
+        sojourn_testkit::in_postgres(|| crate::common::runtime().block_on(one_submits_and_one_tells()));
+    }
+
+    async fn one_submits_and_one_tells() {
+        let (_home, store) = store().await;
+        let schedule = store.add_schedule(schedule("a")).await.unwrap();
+        record(&store, &schedule, 1000, &[due(1000)]).await.unwrap();
+        let job = store.open_jobs().await.unwrap().remove(0);
+        let submission = Submission {
+            run: job.run.clone(),
+            path: "/agent.toml".to_owned(),
+            agent: "environment = \"crafter\"".to_owned(),
+            arguments: Arguments::default(),
+            labels: vec!["gpu".to_owned()],
+            submitted_ms: 1500,
+        };
+        let (one, other) =
+            tokio::join!(store.submit_job(job.no, &submission), store.submit_job(job.no, &submission));
+        let (one, other) = (one.unwrap(), other.unwrap());
+        assert!(one != other, "one of them does it: {one} and {other}");
+        let queue = store.queue().await.unwrap();
+        assert_eq!((queue.len(), &queue[0].submission), (1, &submission));
+        let now = store.open_jobs().await.unwrap().remove(0);
+        assert_eq!((now.state, now.starts, now.started_ms), (JobState::Running, 1, Some(1500)));
+
+        let (one, other) = tokio::join!(store.hold_job(job.no, 2000, 50), store.hold_job(job.no, 2000, 50));
+        assert!(one.unwrap() != other.unwrap(), "one of them tells of the end");
+        assert!(!store.hold_job(job.no, 2049, 50).await.unwrap());
+        assert!(
+            store.hold_job(job.no, 2050, 50).await.unwrap(),
+            "after one that died in between another tells"
+        );
+        store.end_job(job.no, JobState::Finished, "", 2060).await.unwrap();
+        assert!(!store.hold_job(job.no, 9000, 50).await.unwrap());
+        assert!(!store.submit_job(job.no, &submission).await.unwrap(), "it is settled");
+
+        // A run that has begun, as one that was copied from a home, is put there too.
+        record(&store, &Schedule { seen_ms: 1000, ..schedule }, 2000, &[due(2000)]).await.unwrap();
+        let job = store.open_jobs().await.unwrap().remove(0);
+        let begun = store.create_run(NewRun::new(job.run.clone(), "crafter", "model")).await.unwrap();
+        begun.close(RunStatus::Paused).await.unwrap();
+        let submission = Submission { run: job.run.clone(), ..submission };
+        assert!(matches!(store.submit(&submission).await, Err(Error::RunExists { .. })), "a person does not");
+        assert!(store.submit_job(job.no, &submission).await.unwrap());
+        let clock_ms = store.clock_ms().await.unwrap();
+        assert!(clock_ms > 1_700_000_000_000, "{clock_ms}");
+    }
+
+    #[test]
+    fn a_database_for_a_while_is_apart_from_the_store_and_is_removed() {
+        let Some(server) = sojourn_testkit::Postgres::start() else { return };
+        let url = server.database("agents");
+        crate::common::runtime().block_on(async {
+            let home = tempfile::tempdir().unwrap();
+            let agents: sojourn_memory::Server = url.parse().unwrap();
+            let scratch = sojourn_memory::ScratchDatabase::create(&agents).await.unwrap();
+            let owner = sojourn_memory::Owner::alone();
+            let store = Store::connect(home.path(), scratch.server(), owner.clone()).await.unwrap();
+            let writer = store.create_run(NewRun::new(run("run-1"), "crafter", "model")).await.unwrap();
+            writer.close(RunStatus::Paused).await.unwrap();
+            let beside = Store::connect(home.path(), &agents, owner).await.unwrap();
+            assert_eq!(beside.runs().await.unwrap().len(), 0);
+            scratch.remove().await.unwrap();
+        });
+        let left = "SELECT count(*) FROM pg_database WHERE datname LIKE 'sojourn_scratch%'";
+        assert_eq!(server.sql("agents", left), "0");
+        // What a process that was killed long ago has left goes when the next one is made; what is not its own stays.
+        server.database("sojourn_scratch_1700000000_5_7");
+        server.database("sojourn_scratch_of_somebody");
+        crate::common::runtime().block_on(async {
+            let agents: sojourn_memory::Server = url.parse().unwrap();
+            sojourn_memory::ScratchDatabase::create(&agents).await.unwrap().remove().await.unwrap();
+        });
+        let names = "SELECT string_agg(datname, ',') FROM pg_database WHERE datname LIKE 'sojourn_scratch%'";
+        assert_eq!(server.sql("agents", names), "sojourn_scratch_of_somebody");
+    }
 }
 
 sojourn_testkit::also_in_postgres!(

@@ -9,18 +9,17 @@ mod collect;
 pub(crate) mod settle;
 
 use crate::children::{Children, Start};
-use crate::dues::{self, Standing};
+use crate::disk;
 use crate::metrics::Vitals;
 use crate::notify::Courier;
-use crate::{disk, timing};
+use crate::recorder::{Recorder, may_begin};
 use async_trait::async_trait;
 use collect::Collecting;
 pub use settle::WAITING;
 use sojourn_memory::{
-    Arguments, BY_TIMEOUT, Error, Job, JobState, LogCollection, OnTimeout, Overlap, RunId, RunInfo, Schedule,
-    Store, Work,
+    Arguments, BY_TIMEOUT, Error, Job, JobState, LogCollection, OnTimeout, RunId, RunInfo, Schedule, Store,
+    Work,
 };
-use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -60,6 +59,9 @@ pub trait Host: Send + Sync {
     /// Why a run ended or paused, in words; `None` where its log does not say.
     async fn reason(&self, store: &Store, run: &RunId) -> Option<String>;
 
+    /// Whether the log of a run that is over says that it failed, rather than that it came to its end.
+    async fn has_failed(&self, store: &Store, run: &RunId) -> bool;
+
     /// Removes runs and blobs that nothing needs. Returns what was removed, in words; `None` where a run is being written.
     ///
     /// # Errors
@@ -79,8 +81,7 @@ pub struct Daemon {
     collecting: Option<Collecting>,
     vitals: Vitals,
     disk: disk::DiskGuard,
-    /// Schedules whose timing could not be used. Each is complained about once, and left alone until the next SIGHUP.
-    broken: BTreeSet<i64>,
+    recorder: Recorder,
 }
 
 /// Milliseconds since 1970.
@@ -93,8 +94,9 @@ impl Daemon {
     /// A daemon for the home of `store`. The caller holds the home's [`DaemonLock`](crate::DaemonLock).
     pub fn new(settings: Settings, store: Store, host: Arc<dyn Host>, vitals: Vitals) -> Self {
         let children = Children::new(Arc::clone(&host));
-        let (disk, broken) = (disk::DiskGuard::default(), BTreeSet::new());
-        Self { settings, store, host, children, collecting: None, vitals, disk, broken }
+        let recorder = Recorder::new(store.clone(), Arc::clone(&host));
+        let disk = disk::DiskGuard::default();
+        Self { settings, store, host, children, collecting: None, vitals, disk, recorder }
     }
 
     /// Works until SIGTERM or Ctrl-C, then stops the runs and returns. `courier` delivers messages meanwhile.
@@ -141,7 +143,7 @@ impl Daemon {
     }
 
     async fn reload(&mut self) {
-        self.broken.clear();
+        self.recorder.try_all_again();
         match self.store.schedules().await {
             Ok(schedules) => self.host.say(&format!("read the schedules again: {}", schedules.len())),
             Err(error) => self.host.say(&format!("cannot read the schedules again: {error}")),
@@ -164,12 +166,14 @@ impl Daemon {
             return Ok(());
         }
         self.settle_exits(now_ms).await?;
-        self.kill_hung().await?;
+        if let Some(killed) = kill_hung(&mut self.children, &self.store, self.settings.hung_after).await? {
+            self.host.say(&killed);
+        }
         time_out_approvals(&self.store, self.host.as_ref(), now_ms).await?;
         let schedules = self.store.schedules().await?;
         let open = self.store.open_jobs().await?;
         for schedule in &schedules {
-            self.record(schedule, &open, now_ms).await?;
+            self.recorder.record(schedule, &open, now_ms).await?;
         }
         // Where the system cannot say how much is free, runs are not paused.
         let free = disk::free(self.store.home()).unwrap_or(u64::MAX);
@@ -193,41 +197,6 @@ impl Daemon {
         self.start(now_ms).await
     }
 
-    /// Records the due times of a schedule.
-    async fn record(&mut self, schedule: &Schedule, open: &[Job], now_ms: i64) -> Result<(), Error> {
-        // To find that a pattern has no further date takes a while, so it is not looked for every second.
-        if self.broken.contains(&schedule.no) {
-            return Ok(());
-        }
-        let of_it = || open.iter().filter(|job| job.schedule == schedule.no);
-        let standing = Standing {
-            active: of_it().filter(|job| job.state != JobState::Due).count(),
-            queued: of_it().filter(|job| job.state == JobState::Due).count(),
-        };
-        let plan = match dues::plan(schedule, standing, now_ms, || self.host.new_run()) {
-            Ok(plan) => plan,
-            Err(error) => {
-                self.broken.insert(schedule.no);
-                self.host.say(&format!("schedule `{}` cannot be used: {error}", schedule.settings.name));
-                return Ok(());
-            }
-        };
-        let Some(plan) = plan else { return Ok(()) };
-        let recorded = self.store.record_due(schedule, plan.seen_ms, &plan.dues, now_ms).await?;
-        for due in recorded.unwrap_or_default() {
-            let at = timing::show(&schedule.settings.timing, due.due_ms);
-            let missed =
-                if due.missed > 0 { format!(", and for {} before", due.missed) } else { String::new() };
-            let what = match &due.why {
-                Some(why) => format!("{} ({why})", due.state.as_str()),
-                None if matches!(schedule.settings.work, Work::CollectLogs(_)) => "log gc".to_owned(),
-                None => format!("run `{}`", due.run),
-            };
-            self.host.say(&format!("[{}] due {at}{missed}: {what}", schedule.settings.name));
-        }
-        Ok(())
-    }
-
     /// Starts what can be started.
     async fn start(&mut self, now_ms: i64) -> Result<(), Error> {
         let open = self.store.open_jobs().await?;
@@ -246,7 +215,7 @@ impl Daemon {
                 continue;
             }
             let schedule = self.store.schedule_by_number(job.schedule).await?;
-            let Work::Run { agent, arguments } = &schedule.settings.work else { continue };
+            let Work::Run { agent, arguments, .. } = &schedule.settings.work else { continue };
             if job.state == JobState::Due && !may_begin(job, &schedule, &open) {
                 continue;
             }
@@ -288,22 +257,6 @@ impl Daemon {
         Ok(())
     }
 
-    /// Kills the processes that have reported nothing for too long. Their runs are resumed as after any death.
-    async fn kill_hung(&mut self) -> Result<(), Error> {
-        if self.children.len() == 0 {
-            return Ok(());
-        }
-        let beats = self.store.heartbeats().await?;
-        let beat = |run: &RunId| beats.iter().find(|beat| beat.run == *run).map(|beat| beat.at_ms);
-        for (name, run) in self.children.kill_silent(self.settings.hung_after, beat) {
-            self.host.say(&format!(
-                "[{name}] the process of run `{run}` has reported nothing for {} s: killing it",
-                self.settings.hung_after.as_secs()
-            ));
-        }
-        Ok(())
-    }
-
     /// Stops the runs: each finishes its step. Those that take too long, or are still there when the user asks again, are killed
     /// and lose at most their last records.
     async fn stop(&mut self, interrupts: &mut Signal, terminations: &mut Signal) {
@@ -334,6 +287,27 @@ impl Daemon {
     }
 }
 
+/// Kills the processes that have reported nothing for too long; says which. Their runs are resumed as after any death.
+pub(crate) async fn kill_hung(
+    children: &mut Children,
+    store: &Store,
+    hung_after: Duration,
+) -> Result<Option<String>, Error> {
+    if children.len() == 0 {
+        return Ok(None);
+    }
+    let beats = store.heartbeats().await?;
+    let beat = |run: &RunId| beats.iter().find(|beat| beat.run == *run).map(|beat| beat.at_ms);
+    let line = |(name, run): (String, RunId)| {
+        format!(
+            "[{name}] the process of run `{run}` has reported nothing for {} s: killing it",
+            hung_after.as_secs()
+        )
+    };
+    let killed: Vec<String> = children.kill_silent(hung_after, beat).into_iter().map(line).collect();
+    Ok((!killed.is_empty()).then(|| killed.join("\n")))
+}
+
 /// Answers the approvals whose time is over as their agent files say.
 pub(crate) async fn time_out_approvals(store: &Store, host: &dyn Host, now_ms: i64) -> Result<(), Error> {
     for approval in store.expired_approvals(now_ms, TIMED_OUT_AT_ONCE).await? {
@@ -348,13 +322,4 @@ pub(crate) async fn time_out_approvals(store: &Store, host: &dyn Host, now_ms: i
 
 fn counted(runs: usize) -> String {
     if runs == 1 { "1 run".to_owned() } else { format!("{runs} runs") }
-}
-
-/// Whether the run of a due time may begin beside the other open ones of its schedule.
-fn may_begin(job: &Job, schedule: &Schedule, open: &[Job]) -> bool {
-    schedule.settings.overlap == Overlap::Allow
-        || open
-            .iter()
-            .filter(|other| other.schedule == job.schedule && other.no != job.no)
-            .all(|other| other.state == JobState::Due && (other.due_ms, other.no) > (job.due_ms, job.no))
 }

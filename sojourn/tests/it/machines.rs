@@ -106,7 +106,7 @@ mod with_postgres {
 
     #[test]
     fn a_run_is_carried_out_shown_replayed_and_forked_over_the_address_of_a_store() {
-        let Some(cluster) = Cluster::start() else { return };
+        let Some(mut cluster) = Cluster::start() else { return };
         let ran = cluster.run(&["run", "agent.toml", "--steps", "120"]);
         let run = ran["run"].as_str().unwrap();
         assert_whole(&cluster, &[run.to_owned()]);
@@ -119,15 +119,17 @@ mod with_postgres {
         // The home's own tables have none of it.
         assert_eq!(cluster.person.json(&["runs"]).as_array().unwrap().len(), 0);
         // What does not work over an address says so before it does anything.
-        let agent = ["agent.toml", "--every", "6h"];
-        for (command, instead) in [
-            (&["up"][..], "`sojourn run AGENT.TOML --queue`"),
-            (&[&["schedule", "add"], &agent[..]].concat()[..], "`sojourn run AGENT.TOML --queue`"),
-            (&["studio"][..], "`sojourn ps`"),
-            (&["simulate-crash", run, "--at", "5"][..], "`sojourn log export RUN`"),
+        for (command, what, instead) in [
+            (&["up", "--install"][..], "`sojourn up --install`", "write a unit of your own"),
+            (
+                &["schedule", "gc", "--every", "1d", "--keep", "5"][..],
+                "`sojourn schedule gc`",
+                "`sojourn log gc`",
+            ),
+            (&["studio"][..], "`sojourn studio`", "`sojourn ps`"),
         ] {
             let refused = cluster.person.run(&[command, &["--store", &cluster.url]].concat());
-            let says = format!("`sojourn {}` does not work with the store", command[0]);
+            let says = format!("{what} does not work with the store");
             assert!(
                 refused.code == 2 && refused.stderr.contains(&says) && refused.stderr.contains(instead),
                 "{refused}"
@@ -135,6 +137,110 @@ mod with_postgres {
         }
         let refused = cluster.person.run(&["worker"]);
         assert!(refused.code == 2 && refused.stderr.contains("needs a store"), "{refused}");
+        cluster.server.stop();
+        let args = ["run", "agent.toml", "--steps", "5", "--unsupervised", "--store", &cluster.url];
+        let refused = cluster.person.run(&args);
+        assert!(refused.code == 69 && refused.stderr.contains("cannot be reached"), "{refused}");
+    }
+
+    #[test]
+    fn a_run_is_lived_again_with_a_kill_in_every_worker_and_another_goes_on() {
+        let Some(cluster) = Cluster::start() else { return };
+        let ran = cluster.run(&["run", "agent.toml", "--steps", "60"]);
+        let run = ran["run"].as_str().unwrap();
+        let before = cluster.records();
+        let verdict = cluster.run(&["simulate-crash", run, "--every", "40", "--at", "1"]);
+        assert_eq!(
+            (&verdict["lost"], &verdict["difference"]),
+            (&Value::Bool(false), &Value::Null),
+            "{verdict}"
+        );
+        let killed = verdict["killed_after"].as_array().unwrap().len();
+        assert!(killed > 1 && killed == usize::try_from(before / 40).unwrap() + 1, "{verdict}");
+        // The store has seen nothing of it, and nothing is left.
+        assert_eq!(cluster.records(), before);
+        assert_eq!(cluster.queue(), Vec::<Value>::new());
+        let left = "SELECT count(*) FROM pg_database WHERE datname LIKE 'sojourn_scratch%'";
+        assert_eq!(cluster.server.sql("agents", left), "0");
+        // Without the right to a database of its own it says what is missing.
+        cluster.server.sql("agents", "CREATE ROLE plain LOGIN; GRANT ALL ON DATABASE agents TO plain");
+        cluster.server.sql("agents", "GRANT ALL ON SCHEMA sojourn, sojourn_library TO plain");
+        for schema in ["sojourn", "sojourn_library"] {
+            cluster.server.sql("agents", &format!("GRANT ALL ON ALL TABLES IN SCHEMA {schema} TO plain"));
+        }
+        let plain = cluster.url.replace("postgres@", "plain@");
+        let refused = cluster.person.run(&["simulate-crash", run, "--at", "5", "--store", &plain]);
+        assert!(refused.code == 1 && refused.stderr.contains("CREATEDB"), "{refused}");
+    }
+
+    #[test]
+    fn two_daemons_of_a_store_start_each_due_run_once_also_when_they_and_the_server_are_killed() {
+        let Some(mut cluster) = Cluster::start() else { return };
+        let every = ["--every", "5s", "--overlap", "queue", "--steps", "3"];
+        cluster.run(&[&["schedule", "add", "agent.toml", "--name", "life"], &every[..]].concat());
+        let once = ["--at", "now", "--labels", "gpu", "--steps", "3"];
+        cluster.run(&[&["schedule", "add", "agent.toml", "--name", "special"], &once[..]].concat());
+        // The daemons and the workers are on machines that do not have the file.
+        std::fs::remove_file(cluster.person.path().join("agent.toml")).unwrap();
+        let daemon = |cluster: &Cluster| {
+            let place = place();
+            let log = std::fs::File::create(place.path().join("daemon.log")).unwrap();
+            let mut command = place.command(&["up", "--store", &cluster.url]);
+            let running = Running::start(command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log));
+            (place, running)
+        };
+        let mut daemons = vec![daemon(&cluster), daemon(&cluster)];
+        let _worker = Machine::start(&cluster, &["--runs", "2"]);
+        let finished = |cluster: &Cluster| {
+            let history = cluster.run(&["schedule", "history", "life", "-n", "1000"]);
+            history.as_array().unwrap().iter().filter(|due| due["state"] == "finished").count()
+        };
+        until("runs are finished", || finished(&cluster) >= 2);
+        daemons.remove(0);
+        let before = finished(&cluster);
+        until("the other daemon goes on", || finished(&cluster) > before + 1);
+        cluster.server.restart();
+        daemons.push(daemon(&cluster));
+        let before = finished(&cluster);
+        until("they go on with the server", || finished(&cluster) > before + 1);
+        cluster.run(&["schedule", "pause", "life"]);
+        let open = "SELECT count(*) FROM sojourn.jobs WHERE ended_ms IS NULL AND schedule = 1";
+        until("what was due is settled", || cluster.server.sql("agents", open) == "0");
+
+        // Every due time has one run, every run one due time, and none waits for a worker that has what it needs.
+        let history = cluster.run(&["schedule", "history", "life", "-n", "1000"]);
+        let history = history.as_array().unwrap();
+        assert!(history.iter().all(|due| due["state"] == "finished"), "{history:?}");
+        let runs = cluster.run(&["runs"]);
+        assert_eq!(runs.as_array().unwrap().len(), history.len(), "each has run once");
+        assert!(history.iter().all(|due| due["starts"] == 1), "{history:?}");
+        let times: std::collections::BTreeSet<i64> =
+            history.iter().map(|due| due["due_ms"].as_i64().unwrap()).collect();
+        assert_eq!(times.len(), history.len());
+        let queue = cluster.queue();
+        let waiting: Vec<&Value> = queue.iter().filter(|run| run["state"] == "queued").collect();
+        assert_eq!((waiting.len(), &waiting[0]["labels"]), (1, &serde_json::json!(["gpu"])), "{queue:?}");
+        for (_place, mut daemon) in daemons {
+            send_signal(daemon.id(), Signal::TERM);
+            assert_eq!(daemon.wait().unwrap().code(), Some(0));
+        }
+        let refused =
+            cluster.person.run(&["schedule", "add", "crafter", "--at", "now", "--store", &cluster.url]);
+        assert!(refused.code != 0 && refused.stderr.contains("cannot read `crafter`"), "{refused}");
+    }
+
+    #[test]
+    fn a_process_that_hangs_is_killed_and_its_run_goes_on() {
+        let Some(cluster) = Cluster::start() else { return };
+        let machine = Machine::start(&cluster, &["--hung-after", "20s"]);
+        let run = cluster.submit("400", &[]);
+        until("it is under way", || cluster.records() > 40);
+        let process = cluster.run(&["ps"])["runs"][0]["process"].as_u64().unwrap();
+        send_signal(process.try_into().unwrap(), Signal::STOP);
+        until("the run is finished", || cluster.states() == ["finished"]);
+        assert!(machine.said().contains("has reported nothing for 20 s"), "{}", machine.said());
+        assert_eq!(cluster.queue()[0]["claims"], 2);
+        assert_whole(&cluster, &[run]);
     }
 
     #[test]

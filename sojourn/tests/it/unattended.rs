@@ -134,6 +134,7 @@ fn due_times_that_nobody_was_there_for_are_made_up_for_or_left_out_and_never_los
                 work: Work::Run {
                     agent: agent.clone(),
                     arguments: Arguments { always: vec![], first: vec!["--steps".into(), "2".into()] },
+                    queue: None,
                 },
                 timing: Timing::EveryMs(3_600_000),
                 missed,

@@ -7,6 +7,9 @@
 mod cases;
 mod cluster;
 mod place;
+mod queued;
+
+pub use cluster::model;
 
 use anyhow::{Context as _, Result, bail};
 use place::Shim;
@@ -23,7 +26,7 @@ const CASES: [(&str, Case); 8] = [
     ("stopped_process", cases::stopped_process),
     ("slow_peers", cases::slow_peers),
     ("machines_that_fail", cluster::machines_that_fail),
-    ("a_thousand_queued", cluster::a_thousand_queued),
+    ("a_thousand_queued", queued::a_thousand_queued),
 ];
 
 /// Runs all cases, or those whose names are given.

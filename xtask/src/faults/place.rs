@@ -53,12 +53,16 @@ impl Place {
     /// The same with further tables in the agent file.
     pub fn with(endpoint: &str, tables: &str) -> Result<Self> {
         let place = tempfile::tempdir()?;
-        let agent = format!(
+        std::fs::write(place.path().join("agent.toml"), Self::agent(endpoint, tables))?;
+        Ok(Self(place))
+    }
+
+    /// The text of such an agent file.
+    pub fn agent(endpoint: &str, tables: &str) -> String {
+        format!(
             "environment = \"crafter\"\nmodel = \"scripted\"\nembedding = \"none\"\n\
              [controller]\nkind = \"openai\"\nbase_url = \"{endpoint}\"\ntimeout_ms = 5000\n{tables}"
-        );
-        std::fs::write(place.path().join("agent.toml"), agent)?;
-        Ok(Self(place))
+        )
     }
 
     /// The program with these arguments.

@@ -5,11 +5,9 @@ use anyhow::Result;
 use serde_json::{Value, json};
 use sojourn_core::{Effect, LogRecord, RecordKind};
 use sojourn_memory::{Memories, Record, RecordQuery, RunId, Store, Tenant};
-use std::path::Path;
 
 /// Compares a replay that ran to its end with the recorded run. Returns the first difference.
-pub async fn whole(scratch: &Path, run: &RunId, source: &[Record], crashes: usize) -> Result<Option<String>> {
-    let store = Store::open(scratch).await?;
+pub async fn whole(store: Store, run: &RunId, source: &[Record], crashes: usize) -> Result<Option<String>> {
     let report = store.verify(run, |_, _| ()).await?;
     if let Some(fault) = report.first_fault {
         return Ok(Some(format!("the log's chain is broken at record {}: {}", fault.seq, fault.detail)));
@@ -45,13 +43,12 @@ pub async fn whole(scratch: &Path, run: &RunId, source: &[Record], crashes: usiz
 /// Compares a replay that must differ from the record of `source` with the index `divergence` on, because the effect of a
 /// call is unknown there. Returns the first other difference.
 pub async fn diverging(
-    scratch: &Path,
+    store: &Store,
     run: &RunId,
     source: &[Record],
     divergence: usize,
 ) -> Result<Option<String>> {
-    let store = Store::open(scratch).await?;
-    let (replayed, _) = replayed(&store, run).await?;
+    let (replayed, _) = replayed(store, run).await?;
     let source = &without_frames(source);
     let own = source.iter().enumerate().filter(|(_, record)| !is_control(record));
     let Some((index, record)) = own.clone().nth(divergence) else {
@@ -63,7 +60,7 @@ pub async fn diverging(
     let Some(again) = replayed.get(index) else {
         return Ok(Some(format!("record {} and all after it are lost", record.seq)));
     };
-    let unknown = LogRecord::read(&store, again).await?.is_some_and(|again| again.is_effect_unknown());
+    let unknown = LogRecord::read(store, again).await?.is_some_and(|again| again.is_effect_unknown());
     // The call may have ended already without its record; or its environment was lost, and the act's end not recorded.
     let expected = unknown || same(again, record) || RecordKind::Acted.is(record);
     Ok((!expected).then(|| {

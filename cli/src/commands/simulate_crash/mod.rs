@@ -1,20 +1,20 @@
 //! `sojourn simulate-crash`: replays a run, kills its process at records, and resumes it.
 
 mod compare;
+mod stage;
 mod worker;
 
 use crate::args::SimulateCrash;
 use crate::error::{Failure, Kind};
 use crate::home::Home;
-use crate::scratch::Scratch;
 use crate::session::RunContext;
 use crate::{logbook, output};
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use serde_json::json;
 use sojourn_core::{Effect, FinishReason, LogRecord, RecordKind, RecordedRun};
-use sojourn_memory::{EventSeq, Record, RecordQuery, RunId, RunInfo};
-use std::path::Path;
-use std::process::{Command, ExitCode};
+use sojourn_memory::{EventSeq, Record, RecordQuery, RunInfo};
+use stage::Stage;
+use std::process::ExitCode;
 
 /// The signal that nothing can catch.
 const SIGKILL: i32 = 9;
@@ -69,40 +69,57 @@ pub async fn simulate_crash(home: Home, args: SimulateCrash) -> Result<ExitCode>
         .map(|after| Kill { after, divergence: recorded.differs_from(EventSeq(after)) })
         .collect();
 
-    let scratch = Scratch::create()?;
+    let mut stage = Stage::create(&home, &info.id).await?;
+    let verdict = replay(&mut stage, &info, &source, &kills).await;
+    stage.remove().await;
+    tell(&info, &kills, verdict?, args.json)
+}
+
+/// Kills and resumes the run. Returns the first difference.
+async fn replay(
+    stage: &mut Stage,
+    info: &RunInfo,
+    source: &[Record],
+    kills: &[Kill],
+) -> Result<Option<String>> {
     // Every earlier resume left a record.
     let mut resumes = 0;
-    let mut verdict = None;
-    for kill in &kills {
+    for kill in kills {
         let Kill { after, divergence } = kill;
-        let seq = after + resumes;
         if let Some(divergence) = divergence {
-            // The resumed run differs, so it continues in a copy.
-            let aside = Scratch::create()?;
-            copy(scratch.path(), aside.path())?;
-            killed(&home, &info.id, aside.path(), seq, *after)?;
-            process(&home, &info.id, aside.path(), None, Some(*divergence))?;
-            verdict = compare::diverging(aside.path(), &info.id, &source, *divergence).await?;
-            if let Some(difference) = &mut verdict {
-                difference.insert_str(0, &format!("killed after record {after}, "));
-                break;
+            // The resumed run differs, so it continues elsewhere.
+            let (mut aside, earlier) = stage.aside(resumes).await?;
+            let verdict = diverging(&mut aside, info, source, (*after, earlier), *divergence).await;
+            aside.remove().await;
+            if let Some(difference) = verdict? {
+                return Ok(Some(format!("killed after record {after}, {difference}")));
             }
             output::note(format!(
                 "killed after record {after}, during a call that must not be repeated: the agent learned that its effect \
                  is unknown"
             ));
         } else {
-            killed(&home, &info.id, scratch.path(), seq, *after)?;
+            killed(stage, after + resumes, *after).await?;
             output::note(format!("killed after record {after}, resumed"));
             resumes += 1;
         }
     }
-    if verdict.is_none() {
-        process(&home, &info.id, scratch.path(), None, None)?;
-        let crashes = kills.iter().filter(|kill| kill.divergence.is_none()).count();
-        verdict = compare::whole(scratch.path(), &info.id, &source, crashes).await?;
-    }
-    tell(&info, &kills, verdict, args.json)
+    stage.process(None, None).await?;
+    let crashes = kills.iter().filter(|kill| kill.divergence.is_none()).count();
+    compare::whole(stage.store().await?, &info.id, source, crashes).await
+}
+
+/// Kills the run within a call that must not be repeated, and resumes it until it has learned of that.
+async fn diverging(
+    aside: &mut Stage,
+    info: &RunInfo,
+    source: &[Record],
+    (after, resumes): (u64, u64),
+    divergence: usize,
+) -> Result<Option<String>> {
+    killed(aside, after + resumes, after).await?;
+    aside.process(None, Some(divergence)).await?;
+    compare::diverging(&aside.store().await?, &info.id, source, divergence).await
 }
 
 /// The records after which the process is killed, sorted.
@@ -163,9 +180,9 @@ async fn given_up(context: &RunContext, source: &[Record]) -> Result<Option<u64>
     Ok(asked.map(|record| record.seq.0))
 }
 
-/// Runs a worker in the home `scratch` until it is killed after its record `seq`, which is `after` in the recorded run.
-fn killed(home: &Home, run: &RunId, scratch: &Path, seq: u64, after: u64) -> Result<()> {
-    if process(home, run, scratch, Some(seq), None)? == Some(SIGKILL) {
+/// Runs a worker until it is killed after its record `seq`, which is `after` in the recorded run.
+async fn killed(stage: &mut Stage, seq: u64, after: u64) -> Result<()> {
+    if stage.process(Some(seq), None).await? == Some(SIGKILL) {
         return Ok(());
     }
     Err(Failure::new(
@@ -173,21 +190,6 @@ fn killed(home: &Home, run: &RunId, scratch: &Path, seq: u64, after: u64) -> Res
         format!("the process that should be killed after record {after} ended by itself before"),
     )
     .into())
-}
-
-/// Copies a home that no process uses.
-fn copy(from: &Path, to: &Path) -> Result<()> {
-    for entry in std::fs::read_dir(from)? {
-        let entry = entry?;
-        let target = to.join(entry.file_name());
-        if entry.file_type()?.is_dir() {
-            std::fs::create_dir(&target)?;
-            copy(&entry.path(), &target)?;
-        } else {
-            std::fs::copy(entry.path(), target)?;
-        }
-    }
-    Ok(())
 }
 
 fn tell(info: &RunInfo, kills: &[Kill], verdict: Option<String>, as_json: bool) -> Result<ExitCode> {
@@ -228,35 +230,4 @@ fn tell(info: &RunInfo, kills: &[Kill], verdict: Option<String>, as_json: bool) 
         )
         .into()),
     }
-}
-
-/// Runs a worker in the home `scratch`. Returns the signal that ended it, if one did.
-fn process(
-    home: &Home,
-    run: &RunId,
-    scratch: &Path,
-    crash_at: Option<u64>,
-    until: Option<usize>,
-) -> Result<Option<i32>> {
-    use std::os::unix::process::ExitStatusExt as _;
-    let mut command = Command::new(std::env::current_exe()?);
-    command
-        .arg("--home")
-        .arg(home.path())
-        .env(crate::supervisor::SUPERVISOR, std::process::id().to_string())
-        .args(["simulate-crash", run.as_str(), "--worker-home"])
-        .arg(scratch);
-    // With 0 the worker runs to the end.
-    command.args(["--at", &crash_at.unwrap_or(0).to_string()]);
-    if let Some(until) = until {
-        command.args(["--until", &until.to_string()]);
-    }
-    let output = command.output().context("cannot start a process")?;
-    if output.status.signal().is_none() && !output.status.success() {
-        let reason = String::from_utf8_lossy(&output.stderr);
-        return Err(
-            Failure::new(Kind::Failure, format!("the run could not be replayed: {}", reason.trim())).into()
-        );
-    }
-    Ok(output.status.signal())
 }

@@ -1,6 +1,6 @@
 //! The worker process of a crash replay: runs the driver on recorded answers, and is killed.
 
-use super::TENANT;
+use super::{TENANT, stage};
 use crate::args::SimulateCrash;
 use crate::environments;
 use crate::error::{Failure, Kind};
@@ -27,7 +27,7 @@ pub async fn work(home: &Home, args: &SimulateCrash, scratch: &Path) -> Result<E
     let started = original.started(&info, source.first()).await?;
     let recorded = RecordedRun::read(&original.store, &source, &started.environment).await?;
 
-    let scratch = home.at(scratch);
+    let scratch = stage::home(home, scratch)?;
     let store = scratch.store().await?;
     let resumed = store.run(info.id.as_str()).await.is_ok();
     let (records, writer) = if resumed {
