@@ -117,9 +117,10 @@ fn a_function_that_takes_for_ever_to_compile_is_refused() {
     let locals = format!("(local{})", " i64".repeat(40_000));
     let long = "(drop (i32.const 1))".repeat(100_000);
     // Each loop keeps every variable alive.
-    let keep: String = (0..150)
+    let keep: Vec<String> = (0..150)
         .map(|local| format!("(local.set {local} (i64.add (local.get {local}) (i64.const 1)))"))
         .collect();
+    let keep = keep.concat();
     let nested =
         (0..150).fold(String::new(), |inner, _| format!("(loop {keep} {inner} (br_if 0 (i32.const 0)))"));
     let nested = format!("(local{}) {nested}", " i64".repeat(150));
