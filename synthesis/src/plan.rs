@@ -38,7 +38,7 @@ fn is_zero(number: &u32) -> bool {
 }
 
 /// What new plans have for [`ExplorationPlan::play_rules`].
-pub const PLAY_RULES: u32 = 2;
+pub const PLAY_RULES: u32 = 3;
 
 /// The bound that new plans have for [`ExplorationPlan::quiet`].
 pub const QUIET_EPISODES: usize = 32;

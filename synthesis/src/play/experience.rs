@@ -19,6 +19,8 @@ const NEW: f64 = 0.5;
 const PLACES_A_CALL: u32 = 64;
 /// Sweeps over all states at once, at most.
 const SWEEPS: usize = 60;
+/// Less worth is none.
+const LITTLE: f64 = 1e-6;
 /// Calls whose records are kept until it is clear which paths tell states apart.
 const EARLY: usize = 600;
 
@@ -335,18 +337,27 @@ impl Experience {
 
     /// What is best in each state from which a way to the goal is known.
     pub(super) fn lessons(&self) -> Vec<Lesson<'_>> {
-        let known = self.places.iter().enumerate().filter(|(_, place)| place.known > 1e-6);
+        let known = self.places.iter().enumerate().filter(|(_, place)| place.known > LITTLE);
         known
             .map(|(number, place)| {
                 let worth = |call: &usize| self.worth(number, *call, Worth::Known);
                 let best = place.options.iter().map(worth).fold(f64::MIN, f64::max);
                 Lesson {
-                    best: place.options.iter().copied().filter(|call| best - worth(call) < 1e-6).collect(),
+                    best: place.options.iter().copied().filter(|call| best - worth(call) < LITTLE).collect(),
                     features: &place.features,
                     visits: place.tried.values().map(|tried| tried.times).sum(),
                 }
             })
             .collect()
+    }
+
+    /// The call by which a known way to the goal goes on from a state.
+    pub(super) fn known(&self, features: &Features) -> Option<usize> {
+        let number = *self.by_key.get(&self.paths.key(features))?;
+        let place = self.places.get(number).filter(|place| place.known > LITTLE)?;
+        let worth = |call: &usize| self.worth(number, *call, Worth::Known);
+        let best = place.options.iter().map(worth).fold(f64::MIN, f64::max);
+        place.options.iter().copied().find(|call| best - worth(call) < LITTLE)
     }
 
     /// The shortest way from a state to the goal that is known and certain.

@@ -11,6 +11,7 @@ mod features;
 mod linear;
 mod mentions;
 mod offered;
+mod practice;
 mod program;
 #[cfg(test)]
 mod tests;
@@ -26,6 +27,7 @@ pub(crate) use calls::candidates;
 use experience::{Experience, Outcome};
 pub(crate) use features::{Features, Path, Paths, Scalar};
 use linear::{Linear, Search};
+use practice::Following;
 use program::Programmer;
 use serde_json::{Map, Value};
 use sojourn_sandbox::Sandbox;
@@ -99,7 +101,7 @@ impl StateExplorer<'_> {
             && game.left > 0
             && !game.surveyor.as_ref().is_some_and(|surveyor| enough(surveyor.calls()))
         {
-            game.episode(now, &By::Experience).await?;
+            game.episode(now, &mut By::Experience).await?;
             tries += 1;
             if tries % SURVEYED == 0 {
                 seed = game.seeds.next();
@@ -155,6 +157,8 @@ enum By<'a> {
     Experience,
     /// A policy over numbers.
     Policy(&'a Linear),
+    /// A program as long as it does not go around in a circle, then what was experienced.
+    Leader(Box<Following<'a>>),
 }
 
 struct Game<'a, W> {
@@ -185,6 +189,9 @@ impl<W: PracticeWorld> Game<'_, W> {
         if self.is_offered() && self.learn_offers().await? {
             return Ok(self.found());
         }
+        if self.explorer.plan.play_rules >= 3 {
+            return self.practise().await;
+        }
         let reserve = self.left / FOR_PROGRAMS;
         let (mut tries, mut fluent, mut solved) = (0, 0, 0);
         let (mut quiet, mut known) = (0, 0);
@@ -195,7 +202,7 @@ impl<W: PracticeWorld> Game<'_, W> {
                 break;
             }
             tries += 1;
-            let episode = self.episode(now, &By::Experience).await?;
+            let episode = self.episode(now, &mut By::Experience).await?;
             if self.experience.is_scattered() {
                 return self.search().await;
             }
@@ -239,6 +246,10 @@ impl<W: PracticeWorld> Game<'_, W> {
     fn found(mut self) -> Findings {
         self.programs.retain(|program| program.won > program.lost);
         self.programs.sort_by_key(|program| program.lost as i64 - program.won as i64);
+        // Trials are fewer than the episodes in which the programs ran, and would take a worse one by chance.
+        if self.explorer.plan.play_rules >= 3 && self.programs.first().is_some_and(|best| self.is_good(best)) {
+            self.programs.truncate(1);
+        }
         let programs = self.programs.into_iter().take(RETURNED).map(|program| program.source).collect();
         // The shortest ones show best what is needed, and long ones would fill a prompt.
         self.demonstrations.retain(|demonstration| demonstration.steps.len() <= LONGEST);
@@ -248,7 +259,7 @@ impl<W: PracticeWorld> Game<'_, W> {
     }
 
     /// Plays one episode.
-    async fn episode(&mut self, seed: u64, by: &By<'_>) -> Result<Episode, ExplorationError<W::Error>> {
+    async fn episode(&mut self, seed: u64, by: &mut By<'_>) -> Result<Episode, ExplorationError<W::Error>> {
         self.left = self.left.saturating_sub(1);
         let explorer = self.explorer;
         let before = self.world.reset(seed).await.map_err(ExplorationError::World)?;
@@ -268,6 +279,9 @@ impl<W: PracticeWorld> Game<'_, W> {
             let chosen = match by {
                 By::Experience => self.experience.choose(&features, &options, &mut self.random),
                 By::Policy(policy) => Some(policy.call(&features)),
+                By::Leader(following) => following
+                    .call(&self.experience, &features, &options)
+                    .or_else(|| self.experience.choose(&features, &options, &mut self.random)),
             };
             let Some(chosen) = chosen else { break };
             let call = self.experience.call(chosen).clone();
@@ -287,7 +301,7 @@ impl<W: PracticeWorld> Game<'_, W> {
                 (false, false) => Outcome::On,
             };
             let next = if outcome == Outcome::On { self.options(&after).await? } else { Vec::new() };
-            if matches!(by, By::Experience) {
+            if !matches!(by, By::Policy(_)) {
                 let made = (chosen, result.succeeded);
                 self.experience.add((&features, &options), made, (&after, &next), outcome);
             }
@@ -393,7 +407,7 @@ impl<W: PracticeWorld> Game<'_, W> {
         while self.left > 0 {
             let Some(policy) = search.next(&mut self.random) else { break };
             let Some(seed) = self.seeds.next() else { break };
-            let episode = self.episode(seed, &By::Policy(&policy)).await?;
+            let episode = self.episode(seed, &mut By::Policy(&policy)).await?;
             search.scored(&policy, episode.total);
             if episode.reached {
                 self.demonstrate(seed, episode.calls);
