@@ -32,7 +32,7 @@ use program::Programmer;
 use serde_json::{Map, Value};
 use sojourn_sandbox::Sandbox;
 use sojourn_tools::{EnvironmentSpec, TaskSpec, ToolCall};
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use tree::Tree;
 
 /// Episodes with one seed until the next one is played.
@@ -51,6 +51,8 @@ const CONFIRMED: usize = 4;
 const LONGEST: usize = 60;
 /// States that a question about what a text names must tell from others, so that chance decides little.
 const FEW: usize = 4;
+/// Times that a call is made in one state of an episode, after which chance may choose.
+const AGAIN: u32 = 2;
 /// Programs that are returned, at most.
 const RETURNED: usize = 6;
 /// The last episodes are for programs: as many as this part of the plan.
@@ -136,6 +138,12 @@ impl StateExplorer<'_> {
     }
 }
 
+/// A call as a text: its name and its arguments.
+fn said(call: &ToolCall) -> String {
+    let args = call.args.values().map(|value| value.as_str().map_or_else(|| value.to_string(), str::to_owned));
+    std::iter::once(call.name.clone()).chain(args).collect::<Vec<_>>().join(" ")
+}
+
 /// A program that was tried.
 struct Tried {
     source: String,
@@ -204,7 +212,8 @@ impl<W: PracticeWorld> Game<'_, W> {
             tries += 1;
             let episode = self.episode(now, &mut By::Experience).await?;
             if self.experience.is_scattered() {
-                return self.search().await;
+                self.search().await?;
+                return Ok(self.found());
             }
             let tried = self.experience.tried();
             quiet = if tried == known { quiet + 1 } else { 0 };
@@ -268,6 +277,7 @@ impl<W: PracticeWorld> Game<'_, W> {
         }
         let mut state = before.clone();
         let mut features = self.experience.paths.read(&before);
+        self.experience.paths.remember(&mut features, "");
         if let Some(first) = &self.start {
             let key = |features| self.experience.paths.key(features);
             self.starts_alike &= key(first) == key(&features);
@@ -275,13 +285,14 @@ impl<W: PracticeWorld> Game<'_, W> {
         self.start = Some(features.clone());
         let mut options = self.options(&features).await?;
         let mut episode = Episode { reached: false, total: 0.0, calls: Vec::new() };
+        let (mut made_here, mut made) = (BTreeMap::new(), Vec::new());
         for step in 1..=explorer.plan.steps {
             let chosen = match by {
-                By::Experience => self.experience.choose(&features, &options, &mut self.random),
+                By::Experience => self.next_call(&features, &options, &mut made_here),
                 By::Policy(policy) => Some(policy.call(&features)),
                 By::Leader(following) => following
                     .call(&self.experience, &features, &options)
-                    .or_else(|| self.experience.choose(&features, &options, &mut self.random)),
+                    .or_else(|| self.next_call(&features, &options, &mut made_here)),
             };
             let Some(chosen) = chosen else { break };
             let call = self.experience.call(chosen).clone();
@@ -290,9 +301,10 @@ impl<W: PracticeWorld> Game<'_, W> {
             if let Some(surveyor) = &mut self.surveyor {
                 surveyor.see(&state, &call, &result.state, result.reward);
             }
+            let mut after = self.experience.paths.read(&result.state);
+            self.experience.paths.remember(&mut after, &said(&call));
             episode.calls.push(call);
             episode.total += result.reward;
-            let after = self.experience.paths.read(&result.state);
             self.experience.paths.observe(&features, &after, result.reward, episode.total);
             episode.reached = self.surveyor.is_none() && explorer.reaches(&before, &result.state);
             let outcome = match (episode.reached, result.ended) {
@@ -302,8 +314,9 @@ impl<W: PracticeWorld> Game<'_, W> {
             };
             let next = if outcome == Outcome::On { self.options(&after).await? } else { Vec::new() };
             if !matches!(by, By::Policy(_)) {
-                let made = (chosen, result.succeeded);
-                self.experience.add((&features, &options), made, (&after, &next), outcome);
+                let how = (chosen, result.succeeded);
+                self.experience.add((&features, &options), how, (&after, &next), outcome);
+                made.push((features.clone(), chosen));
             }
             if outcome != Outcome::On {
                 break;
@@ -313,8 +326,29 @@ impl<W: PracticeWorld> Game<'_, W> {
                 self.experience.review();
             }
         }
+        self.experience.conclude(&made, episode.reached);
         self.experience.review();
         Ok(episode)
+    }
+
+    /// The call to make by what was experienced. Where states that differ look alike, it may lead around in a circle for ever, so what
+    /// was made there again and again in this episode is left to chance. `made`: how often which call was made in which state.
+    fn next_call(
+        &mut self,
+        features: &Features,
+        options: &[usize],
+        made: &mut BTreeMap<(String, usize), u32>,
+    ) -> Option<usize> {
+        let chosen = self.experience.choose(features, options, &mut self.random)?;
+        if self.explorer.plan.play_rules < 3 {
+            return Some(chosen);
+        }
+        let times = made.entry((self.experience.paths.key(features), chosen)).or_default();
+        *times += 1;
+        if *times > AGAIN && self.random.below(2) == 0 {
+            return self.random.one(options).copied();
+        }
+        Some(chosen)
     }
 
     /// Numbers of the calls that may be made in a state.
@@ -367,7 +401,13 @@ impl<W: PracticeWorld> Game<'_, W> {
 
     fn writer(&self) -> Programmer<'_> {
         let StateExplorer { environment, task, plan, .. } = self.explorer;
-        Programmer { environment, task, rounds: plan.steps, chance: plan.play_rules >= 1 }
+        Programmer {
+            environment,
+            task,
+            rounds: plan.steps,
+            chance: plan.play_rules >= 1,
+            remembers: self.experience.paths.remembers,
+        }
     }
 
     /// Runs a program in some times as many other episodes as must succeed. Returns whether it reached the goal in all but one.
@@ -398,11 +438,11 @@ impl<W: PracticeWorld> Game<'_, W> {
     }
 
     /// Searches for a policy over numbers.
-    async fn search(mut self) -> Result<Findings, ExplorationError<W::Error>> {
+    async fn search(&mut self) -> Result<(), ExplorationError<W::Error>> {
         let calls = self.experience.calls().len();
         let states = self.experience.states();
         let Some(mut search) = Search::new(&states, &self.experience.paths, calls, &mut self.random) else {
-            return Ok(self.found());
+            return Ok(());
         };
         while self.left > 0 {
             let Some(policy) = search.next(&mut self.random) else { break };
@@ -417,6 +457,6 @@ impl<W: PracticeWorld> Game<'_, W> {
                 }
             }
         }
-        Ok(self.found())
+        Ok(())
     }
 }

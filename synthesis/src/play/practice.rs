@@ -23,6 +23,16 @@ const VAIN: usize = 6;
 /// Visits of one state in one episode, after which a program is taken to go around in a circle.
 const PATIENCE: usize = 3;
 
+/// How a stage ended.
+enum Stage {
+    /// States that differ look alike.
+    Ambiguous,
+    /// A program lost no episode, or nothing is learned of single states here.
+    Over,
+    /// No better program came.
+    Vain,
+}
+
 /// What a program does, as far as play can do it too.
 pub(super) struct Leader {
     tree: Tree,
@@ -66,12 +76,48 @@ impl<'a> Following<'a> {
 
 impl<W: PracticeWorld> Game<'_, W> {
     /// Plays and writes programs until one has lost no episode, or no better one comes, or the episodes are over.
+    ///
+    /// Where texts name things, it begins with what holds of whatever they name: few states tell a lot about many. Where one call led to
+    /// different states from what looked like one, states that look alike are told apart by the call before.
     pub(super) async fn practise(mut self) -> Result<Findings, ExplorationError<W::Error>> {
-        let reserve = self.left / FOR_PROGRAMS;
+        let Some(first) = self.explorer.plan.seeds.first() else { return Ok(self.found()) };
+        let state = self.world.reset(*first).await.map_err(ExplorationError::World)?;
+        self.experience.paths.read(&state);
+        if self.experience.paths.names_things() {
+            self.experience.begin(true, false);
+            // What they are called is found only now.
+            self.experience.paths.read(&state);
+            if self.stages(true).await? {
+                return Ok(self.found());
+            }
+        }
+        self.stages(false).await?;
+        Ok(self.found())
+    }
+
+    /// Plays without memory, then, if states that differ look alike, with it. Returns whether a program is good enough.
+    async fn stages(&mut self, general: bool) -> Result<bool, ExplorationError<W::Error>> {
+        let rest = if general { self.left / 3 } else { 0 };
+        for remember in [false, true] {
+            self.experience.begin(general, remember);
+            (self.start, self.starts_alike) = (None, true);
+            let stage = self.stage(rest, remember || !general).await?;
+            let is_good = self.programs.iter().any(|tried| self.is_good(tried));
+            let looked_alike = matches!(stage, Stage::Ambiguous) || self.experience.is_ambiguous();
+            if matches!(stage, Stage::Over) || is_good || !looked_alike {
+                return Ok(matches!(stage, Stage::Over) || is_good);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Plays until at most `rest` episodes are left. `patient`: it goes on although states that differ look alike.
+    async fn stage(&mut self, rest: usize, patient: bool) -> Result<Stage, ExplorationError<W::Error>> {
+        let reserve = rest + (self.left - rest) / FOR_PROGRAMS;
         let (mut tries, mut fluent, mut solved) = (0, 0, 0);
         let (mut quiet, mut known, mut vain) = (0, 0, 0);
         let mut leader: Option<Leader> = None;
-        let mut seed = self.seeds.next();
+        let mut seed = self.next_seed();
         while let Some(now) = seed {
             let hopeless = solved == 0 && self.explorer.plan.quiet.is_some_and(|most| quiet >= most);
             if self.left <= reserve || hopeless || vain >= VAIN {
@@ -82,7 +128,11 @@ impl<W: PracticeWorld> Game<'_, W> {
             let mut by = followed.map_or(By::Experience, |following| By::Leader(following.into()));
             let episode = self.episode(now, &mut by).await?;
             if self.experience.is_scattered() {
-                return self.search().await;
+                self.search().await?;
+                return Ok(Stage::Over);
+            }
+            if !patient && self.experience.is_ambiguous() {
+                return Ok(Stage::Ambiguous);
             }
             let tried = self.experience.tried();
             quiet = if tried == known { quiet + 1 } else { 0 };
@@ -101,7 +151,7 @@ impl<W: PracticeWorld> Game<'_, W> {
             if fluent >= FLUENT || solved % SOLVED == 0 {
                 let before = self.fewest_lost();
                 match self.programs_round().await? {
-                    (true, _) => return Ok(self.found()),
+                    (true, _) => return Ok(Stage::Over),
                     (false, next) => leader = next.or(leader),
                 }
                 vain = if self.fewest_lost() < before || before.is_none() { 0 } else { vain + 1 };
@@ -112,7 +162,7 @@ impl<W: PracticeWorld> Game<'_, W> {
         if solved > 0 {
             self.programs_round().await?;
         }
-        Ok(self.found())
+        Ok(Stage::Vain)
     }
 
     /// Episodes that the best program lost of those in which it had to succeed, if one ran in all of them.
@@ -145,7 +195,7 @@ impl<W: PracticeWorld> Game<'_, W> {
         let lessons = self.experience.lessons();
         let all: Vec<usize> = self.experience.paths.telling().collect();
         // What holds of whatever a text names comes first: it needs the fewest worlds.
-        let general = self.experience.paths.general();
+        let general = self.experience.paths.general().filter(|general| general.len() < all.len());
         let asked = general.iter().flat_map(|general| [(general, FEW), (general, 1)]).chain([(&all, FEW), (&all, 1)]);
         for (paths, least) in asked {
             let Some(tree) = Tree::of(&lessons, paths, least) else { continue };

@@ -185,7 +185,7 @@ async fn a_program_chooses_what_the_tree_and_the_weights_that_it_was_made_of_cho
     let mut random = Random::new(7);
     let environment = desk();
     let task = task();
-    let writer = Programmer { environment: &environment, task: &task, rounds: 1, chance: true };
+    let writer = Programmer { environment: &environment, task: &task, rounds: 1, chance: true, remembers: false };
     for _ in 0..40 {
         let mut experience = Experience::default();
         let calls: Vec<usize> = ["a", "b", "c"]
