@@ -198,6 +198,9 @@ impl<W: PracticeWorld> Game<'_, W> {
             return Ok(self.found());
         }
         if self.explorer.plan.play_rules >= 3 {
+            if self.is_offered() {
+                self.left = self.left.min(self.explorer.plan.seeds.len() / 3);
+            }
             return self.practise().await;
         }
         let reserve = self.left / FOR_PROGRAMS;

@@ -19,7 +19,7 @@ const EARLY: usize = 2;
 /// Episodes that a good program wins for each that it loses.
 const FEW_LOST: usize = 4;
 /// Rounds of programs without a better one, after which there are no others.
-const VAIN: usize = 6;
+const VAIN: usize = 10;
 /// Visits of one state in one episode, after which a program is taken to go around in a circle.
 const PATIENCE: usize = 3;
 
@@ -120,7 +120,9 @@ impl<W: PracticeWorld> Game<'_, W> {
         let mut seed = self.next_seed();
         while let Some(now) = seed {
             let hopeless = solved == 0 && self.explorer.plan.quiet.is_some_and(|most| quiet >= most);
-            if self.left <= reserve || hopeless || vain >= VAIN {
+            // Two thirds are for programs, of which there are none without a way to the goal.
+            let wayless = solved == 0 && self.programs.is_empty() && self.left <= self.explorer.plan.seeds.len() * 2 / 3;
+            if self.left <= reserve || hopeless || wayless || vain >= VAIN {
                 break;
             }
             tries += 1;

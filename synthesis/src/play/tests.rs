@@ -1,5 +1,6 @@
 //! Worlds that are played in.
 
+mod alike;
 mod orders;
 
 use super::*;
