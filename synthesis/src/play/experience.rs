@@ -187,7 +187,8 @@ impl Experience {
 
     /// Whether states that differ look alike: one call led from one state to others, and often.
     pub(super) fn is_ambiguous(&self) -> bool {
-        let tried = self.places.iter().flat_map(|place| place.tried.values()).filter(|tried| tried.times >= 2);
+        let tried =
+            self.places.iter().flat_map(|place| place.tried.values()).filter(|tried| tried.times >= 2);
         let (mut all, mut ambiguous) = (0, 0);
         for tried in tried {
             all += 1;

@@ -248,7 +248,9 @@ impl Paths {
     /// Notes in the features of a state what was done last, where that tells states apart. The path of it has no names.
     pub(crate) fn remember(&mut self, features: &mut Features, done: &str) {
         let path = Path { names: Vec::new(), holds: None, mention: None };
-        if self.remembers && let Some(number) = self.intern(path) {
+        if self.remembers
+            && let Some(number) = self.intern(path)
+        {
             self.habits[number].varies = true;
             let at = features.0.partition_point(|(path, _)| *path < number);
             features.0.insert(at, (number, Scalar::Text(done.to_owned())));

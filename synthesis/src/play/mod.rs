@@ -140,7 +140,8 @@ impl StateExplorer<'_> {
 
 /// A call as a text: its name and its arguments.
 fn said(call: &ToolCall) -> String {
-    let args = call.args.values().map(|value| value.as_str().map_or_else(|| value.to_string(), str::to_owned));
+    let args =
+        call.args.values().map(|value| value.as_str().map_or_else(|| value.to_string(), str::to_owned));
     std::iter::once(call.name.clone()).chain(args).collect::<Vec<_>>().join(" ")
 }
 
@@ -259,7 +260,8 @@ impl<W: PracticeWorld> Game<'_, W> {
         self.programs.retain(|program| program.won > program.lost);
         self.programs.sort_by_key(|program| program.lost as i64 - program.won as i64);
         // Trials are fewer than the episodes in which the programs ran, and would take a worse one by chance.
-        if self.explorer.plan.play_rules >= 3 && self.programs.first().is_some_and(|best| self.is_good(best)) {
+        if self.explorer.plan.play_rules >= 3 && self.programs.first().is_some_and(|best| self.is_good(best))
+        {
             self.programs.truncate(1);
         }
         let programs = self.programs.into_iter().take(RETURNED).map(|program| program.source).collect();

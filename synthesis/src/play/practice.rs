@@ -121,7 +121,9 @@ impl<W: PracticeWorld> Game<'_, W> {
         while let Some(now) = seed {
             let hopeless = solved == 0 && self.explorer.plan.quiet.is_some_and(|most| quiet >= most);
             // Two thirds are for programs, of which there are none without a way to the goal.
-            let wayless = solved == 0 && self.programs.is_empty() && self.left <= self.explorer.plan.seeds.len() * 2 / 3;
+            let wayless = solved == 0
+                && self.programs.is_empty()
+                && self.left <= self.explorer.plan.seeds.len() * 2 / 3;
             if self.left <= reserve || hopeless || wayless || vain >= VAIN {
                 break;
             }
@@ -198,20 +200,24 @@ impl<W: PracticeWorld> Game<'_, W> {
         let all: Vec<usize> = self.experience.paths.telling().collect();
         // What holds of whatever a text names comes first: it needs the fewest worlds.
         let general = self.experience.paths.general().filter(|general| general.len() < all.len());
-        let asked = general.iter().flat_map(|general| [(general, FEW), (general, 1)]).chain([(&all, FEW), (&all, 1)]);
+        let asked =
+            general.iter().flat_map(|general| [(general, FEW), (general, 1)]).chain([(&all, FEW), (&all, 1)]);
         for (paths, least) in asked {
             let Some(tree) = Tree::of(&lessons, paths, least) else { continue };
             if let Some(source) = writer.tree(&self.experience, &tree) {
                 let says_all = lessons.iter().all(|lesson| lesson.best.contains(&tree.call(lesson.features)));
                 // Where the tree says of every state what was learned of it, a table says no more.
-                if least == 1 && !says_all && paths.len() == all.len()
+                if least == 1
+                    && !says_all
+                    && paths.len() == all.len()
                     && let Some(table) = writer.table(&self.experience, &tree)
                 {
                     let same = Tree::of(&lessons, paths, least);
                     sources.push((table, same.map(|tree| Leader { tree, table: true })));
                 }
                 sources.push((source, Some(Leader { tree, table: false })));
-            } else if least == 1 && paths.len() == all.len()
+            } else if least == 1
+                && paths.len() == all.len()
                 && let Some(table) = writer.table(&self.experience, &tree)
             {
                 sources.push((table, Some(Leader { tree, table: true })));
