@@ -1,8 +1,8 @@
 //! Play that goes on after the first program that works: programs lose episodes, these are played next, and the next program knows more.
 //!
 //! In an episode that a program lost, the agent first does as the program does, until it goes around in a circle, and only then as its
-//! experience says. So it learns what is right where the program leads, and not only on its own ways (DAgger: Ross, Gordon and Bagnell,
-//! AISTATS 2011).
+//! experience says. So it learns what is right where the program leads, and not only on its own ways (Ross, Gordon and Bagnell, "A reduction of
+//! imitation learning", AISTATS 2011).
 
 use super::experience::Experience;
 use super::features::Features;
@@ -18,8 +18,10 @@ const RUNS: usize = 7;
 const EARLY: usize = 2;
 /// Episodes that a good program wins for each that it loses.
 const FEW_LOST: usize = 4;
+/// Episodes that a program may lose of all in which it is confirmed, after which no other is looked for.
+const LOST: usize = 1;
 /// Rounds of programs without a better one, after which there are no others.
-const VAIN: usize = 10;
+const VAIN: usize = 5;
 /// Visits of one state in one episode, after which a program is taken to go around in a circle.
 const PATIENCE: usize = 3;
 
@@ -27,7 +29,7 @@ const PATIENCE: usize = 3;
 enum Stage {
     /// States that differ look alike.
     Ambiguous,
-    /// A program lost no episode, or nothing is learned of single states here.
+    /// A program lost hardly any episode, or nothing is learned of single states here.
     Over,
     /// No better program came.
     Vain,
@@ -75,7 +77,7 @@ impl<'a> Following<'a> {
 }
 
 impl<W: PracticeWorld> Game<'_, W> {
-    /// Plays and writes programs until one has lost no episode, or no better one comes, or the episodes are over.
+    /// Plays and writes programs until one has lost hardly any episode, or no better one comes, or the episodes are over.
     ///
     /// Where texts name things, it begins with what holds of whatever they name: few states tell a lot about many. Where one call led to
     /// different states from what looked like one, states that look alike are told apart by the call before.
@@ -102,7 +104,10 @@ impl<W: PracticeWorld> Game<'_, W> {
             self.experience.begin(general, remember);
             (self.start, self.starts_alike) = (None, true);
             let stage = self.stage(rest, remember || !general).await?;
-            let is_good = self.programs.iter().any(|tried| self.is_good(tried));
+            // What holds of whatever is named may be all that there is: other programs need many more worlds.
+            let is_fair =
+                |tried: &Tried| self.is_good(tried) || (general && remember && tried.won > tried.lost);
+            let is_good = self.programs.iter().any(is_fair);
             let looked_alike = matches!(stage, Stage::Ambiguous) || self.experience.is_ambiguous();
             if matches!(stage, Stage::Over) || is_good || !looked_alike {
                 return Ok(matches!(stage, Stage::Over) || is_good);
@@ -185,7 +190,7 @@ impl<W: PracticeWorld> Game<'_, W> {
         RUNS * self.explorer.plan.successes.max(1)
     }
 
-    /// Writes programs from what is known and runs them. Returns whether one lost no episode, and what the best of them does.
+    /// Writes programs from what is known and runs them. Returns whether one lost hardly any episode, and what the best of them does.
     async fn programs_round(&mut self) -> Result<(bool, Option<Leader>), ExplorationError<W::Error>> {
         let writer = self.writer();
         let mut sources: Vec<(String, Option<Leader>)> = Vec::new();
@@ -227,7 +232,7 @@ impl<W: PracticeWorld> Game<'_, W> {
         let mut best: Option<(usize, Option<Leader>)> = None;
         for (source, leader) in sources {
             let Some((won, lost)) = self.race(source).await? else { continue };
-            if lost == 0 && won >= self.runs() {
+            if lost <= LOST && won + lost >= self.runs() {
                 return Ok((true, None));
             }
             if best.as_ref().is_none_or(|(most, _)| won > *most) {
