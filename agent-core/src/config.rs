@@ -12,7 +12,7 @@ use sojourn_tools::PolicyFile;
 use std::collections::BTreeSet;
 
 /// The version of the rules by which this program's core decides.
-pub const CORE_RULES: u32 = 8;
+pub const CORE_RULES: u32 = 9;
 
 /// The settings of one run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -60,7 +60,8 @@ pub struct RunConfig {
     /// state names, and has more episodes after it found ways to a goal and no program. From 8 on, skills get only those tools of the agent
     /// file that change nothing, and imported ones none; a plan collects what is made of other items before those, a note says why the
     /// last call failed, programs printed from recipes use as much as the number asked for needs, and a task's first program is sampled
-    /// at a temperature of at most 0.2; play learns to choose among the calls that a world says are possible.
+    /// at a temperature of at most 0.2; play learns to choose among the calls that a world says are possible. From 9 on,
+    /// play goes on after the first program that works, and its programs run in episodes of their own.
     #[schemars(skip)]
     #[serde(default, skip_serializing_if = "is_zero")]
     pub rules: u32,
@@ -168,7 +169,7 @@ pub struct StuckConfig {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ExplorationConfig {
-    /// Episodes for one task; 0 turns exploration off.
+    /// Episodes for one task; 0 turns exploration off. Play runs its programs in up to twice as many others.
     pub episodes: u32,
     /// Random actions in one episode at most; one action may be several calls.
     pub actions: u32,

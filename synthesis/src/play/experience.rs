@@ -19,6 +19,12 @@ const NEW: f64 = 0.5;
 const PLACES_A_CALL: u32 = 64;
 /// Sweeps over all states at once, at most.
 const SWEEPS: usize = 60;
+/// Calls that were made again in a state before it is said whether they always lead to the same.
+const REPEATED: usize = 40;
+/// What the latest episode counts among all, at least.
+const LATE: f64 = 0.1;
+/// Less worth is none.
+const LITTLE: f64 = 1e-6;
 /// Calls whose records are kept until it is clear which paths tell states apart.
 const EARLY: usize = 600;
 
@@ -28,6 +34,9 @@ struct Tried {
     times: u32,
     goals: u32,
     next: BTreeMap<usize, u32>,
+    /// What episodes brought from here on, in which it was made: how many, and the mean, of late ones more.
+    episodes: u32,
+    brought: f64,
 }
 
 #[derive(Debug)]
@@ -100,6 +109,9 @@ pub(super) struct Experience {
     steps: usize,
     /// Calls that led to a state that was never seen before.
     news: usize,
+    /// Whether calls are worth what episodes brought after them, and not what the states are worth to which they led. States that differ
+    /// and look alike promise what only some of them keep.
+    by_episodes: bool,
 }
 
 /// What is best in a state.
@@ -154,6 +166,37 @@ impl Experience {
         self.steps >= 100 && self.news * 10 > self.steps * 6
     }
 
+    /// Notes how an episode ended in which these calls were made in these states (Monte Carlo control: Sutton and Barto, 2018, section 5.3).
+    pub(super) fn conclude(&mut self, made: &[(Features, usize)], reached: bool) {
+        if !self.by_episodes {
+            return;
+        }
+        let mut met = BTreeSet::new();
+        for (at, (features, call)) in made.iter().enumerate() {
+            let Some(place) = self.by_key.get(&self.paths.key(features)) else { continue };
+            let Some(tried) = self.places[*place].tried.get_mut(call) else { continue };
+            if !met.insert((*place, *call)) {
+                continue;
+            }
+            let left = (made.len() - 1 - at) as i32;
+            let brought = if reached { DISCOUNT.powi(left) } else { 0.0 };
+            tried.episodes += 1;
+            tried.brought += (brought - tried.brought) * LATE.max(1.0 / f64::from(tried.episodes));
+        }
+    }
+
+    /// Whether states that differ look alike: one call led from one state to others, and often.
+    pub(super) fn is_ambiguous(&self) -> bool {
+        let tried =
+            self.places.iter().flat_map(|place| place.tried.values()).filter(|tried| tried.times >= 2);
+        let (mut all, mut ambiguous) = (0, 0);
+        for tried in tried {
+            all += 1;
+            ambiguous += usize::from(tried.next.len() > 1);
+        }
+        all >= REPEATED && ambiguous * 10 >= all
+    }
+
     /// The state's number, if it may be kept.
     fn place(&mut self, features: &Features, options: &[usize]) -> Option<usize> {
         let key = self.paths.key(features);
@@ -197,7 +240,7 @@ impl Experience {
         let Some(place) = self.place(features, options) else { return random.one(options).copied() };
         // Calls that were possible here at another time may not be now.
         let worth: Vec<(usize, f64)> =
-            options.iter().map(|call| (*call, self.worth(place, *call, Worth::Hoped))).collect();
+            options.iter().map(|call| (*call, self.promise(place, *call))).collect();
         let best = worth.iter().map(|(_, worth)| *worth).fold(f64::MIN, f64::max);
         let best: Vec<usize> =
             worth.into_iter().filter(|(_, worth)| best - worth < 1e-9).map(|(call, _)| call).collect();
@@ -249,6 +292,19 @@ impl Experience {
             _ => {}
         }
         self.places[from].hoped = self.best(from, Worth::Hoped);
+    }
+
+    /// Forgets all states; what is known of paths and calls stays. `general`: from now on only what holds of whatever a text names tells
+    /// states apart.
+    /// `remember`: the call before tells them apart too.
+    pub(super) fn begin(&mut self, general: bool, remember: bool) {
+        self.paths.generalise(general, remember);
+        self.by_episodes = remember;
+        self.places.clear();
+        self.by_key.clear();
+        self.early.clear();
+        self.family.iter_mut().for_each(|family| *family = Family::default());
+        (self.steps, self.news) = (0, 0);
     }
 
     /// Whether what states are worth should be computed again after this many calls: the oftener, the cheaper it is.
@@ -313,6 +369,12 @@ impl Experience {
         NEW * f64::from(family.changed + 1) / f64::from(family.calls + 2)
     }
 
+    /// Worth of a call by what is known and hoped of it.
+    fn promise(&self, place: usize, call: usize) -> f64 {
+        let hoped = self.worth(place, call, Worth::Hoped);
+        if self.by_episodes { hoped.max(self.worth(place, call, Worth::Known)) } else { hoped }
+    }
+
     fn worth(&self, place: usize, call: usize, worth: Worth) -> f64 {
         match (self.places[place].tried.get(&call), worth) {
             (Some(tried), _) => self.worth_of(place, tried, worth),
@@ -323,6 +385,10 @@ impl Experience {
 
     /// Worth of a call that was made in `place`, if it is made until it leads somewhere else.
     fn worth_of(&self, place: usize, tried: &Tried, worth: Worth) -> f64 {
+        if self.by_episodes && matches!(worth, Worth::Known) {
+            return tried.brought;
+        }
+        let goals = if self.by_episodes { 0.0 } else { f64::from(tried.goals) };
         let of = |place: &Place| match worth {
             Worth::Known => place.known,
             Worth::Hoped => place.hoped,
@@ -330,23 +396,32 @@ impl Experience {
         let elsewhere = tried.next.iter().filter(|(to, _)| **to != place);
         let next: f64 = elsewhere.map(|(to, times)| f64::from(*times) * of(&self.places[*to])).sum();
         let stayed = f64::from(tried.next.get(&place).copied().unwrap_or(0));
-        (f64::from(tried.goals) + DISCOUNT * next) / (f64::from(tried.times) - DISCOUNT * stayed)
+        (goals + DISCOUNT * next) / (f64::from(tried.times) - DISCOUNT * stayed)
     }
 
     /// What is best in each state from which a way to the goal is known.
     pub(super) fn lessons(&self) -> Vec<Lesson<'_>> {
-        let known = self.places.iter().enumerate().filter(|(_, place)| place.known > 1e-6);
+        let known = self.places.iter().enumerate().filter(|(_, place)| place.known > LITTLE);
         known
             .map(|(number, place)| {
                 let worth = |call: &usize| self.worth(number, *call, Worth::Known);
                 let best = place.options.iter().map(worth).fold(f64::MIN, f64::max);
                 Lesson {
-                    best: place.options.iter().copied().filter(|call| best - worth(call) < 1e-6).collect(),
+                    best: place.options.iter().copied().filter(|call| best - worth(call) < LITTLE).collect(),
                     features: &place.features,
                     visits: place.tried.values().map(|tried| tried.times).sum(),
                 }
             })
             .collect()
+    }
+
+    /// The call by which a known way to the goal goes on from a state.
+    pub(super) fn known(&self, features: &Features) -> Option<usize> {
+        let number = *self.by_key.get(&self.paths.key(features))?;
+        let place = self.places.get(number).filter(|place| place.known > LITTLE)?;
+        let worth = |call: &usize| self.worth(number, *call, Worth::Known);
+        let best = place.options.iter().map(worth).fold(f64::MIN, f64::max);
+        place.options.iter().copied().find(|call| best - worth(call) < LITTLE)
     }
 
     /// The shortest way from a state to the goal that is known and certain.

@@ -17,6 +17,9 @@ const EVIDENCE: usize = 8;
 /// Paths of one world, at most.
 const PATHS: usize = 512;
 
+/// The variable in which a program keeps what it did last.
+pub(crate) const LAST: &str = "previous";
+
 /// Where a feature is found.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Path {
@@ -33,6 +36,12 @@ impl Path {
     pub(crate) fn javascript(&self) -> String {
         if let Some(Mention::Is(named)) = &self.mention {
             return format!("(at({}) === {})", self.arguments(), named.javascript());
+        }
+        if self.names.is_empty() && self.holds.is_none() {
+            return LAST.to_owned();
+        }
+        if let Some(Mention::Role(named)) = &self.mention {
+            return named.role(&self.names);
         }
         match &self.holds {
             None => format!("at({})", self.arguments()),
@@ -176,6 +185,10 @@ pub(crate) struct Paths {
     ignored: BTreeSet<usize>,
     /// Whether features are read of what texts of the state name.
     pub(crate) mentions: bool,
+    /// Whether only what holds of whatever a text names tells states apart.
+    general: bool,
+    /// Whether what was done last tells states apart.
+    pub(crate) remembers: bool,
 }
 
 impl Paths {
@@ -197,6 +210,9 @@ impl Paths {
         match self.numbers.get(&path) {
             Some(number) => Some(*number),
             None if next < PATHS => {
+                if self.general && self.is_single(&path) {
+                    self.ignored.insert(next);
+                }
                 self.numbers.insert(path.clone(), next);
                 self.known.push(path);
                 self.habits.push(Habit::default());
@@ -211,7 +227,7 @@ impl Paths {
         let mut found = BTreeMap::new();
         self.collect(state, &mut Vec::new(), &mut found);
         if self.mentions {
-            for (names, mention, value) in mentions::read(state) {
+            for (names, mention, value) in mentions::read(state, self.general) {
                 if found.len() < MOST
                     && let Some(number) = self.intern(Path { names, holds: None, mention: Some(mention) })
                 {
@@ -227,6 +243,18 @@ impl Paths {
             }
         }
         Features(found.into_iter().collect())
+    }
+
+    /// Notes in the features of a state what was done last, where that tells states apart. The path of it has no names.
+    pub(crate) fn remember(&mut self, features: &mut Features, done: &str) {
+        let path = Path { names: Vec::new(), holds: None, mention: None };
+        if self.remembers
+            && let Some(number) = self.intern(path)
+        {
+            self.habits[number].varies = true;
+            let at = features.0.partition_point(|(path, _)| *path < number);
+            features.0.insert(at, (number, Scalar::Text(done.to_owned())));
+        }
     }
 
     fn collect(&mut self, value: &Value, names: &mut Vec<String>, found: &mut BTreeMap<usize, Scalar>) {
@@ -302,6 +330,9 @@ impl Paths {
         if numbers.clone().any(|path| others(&path)) {
             ignored.extend(messages);
         }
+        if self.general {
+            ignored.extend(numbers.filter(|path| self.is_single(&self.known[*path])));
+        }
         std::mem::replace(&mut self.ignored, ignored) != self.ignored
     }
 
@@ -315,20 +346,37 @@ impl Paths {
         (0..self.known.len()).filter(|path| !self.is_ignored(*path))
     }
 
-    /// Of the telling paths those that say nothing of single things, where texts name things: not the entries of an object of which a text
-    /// names one, nor that text. `None` where no text names any.
-    pub(crate) fn general(&self) -> Option<Vec<usize>> {
-        let named: Vec<_> =
-            self.known.iter().filter_map(|path| path.mention.as_ref()).map(Mention::named).collect();
-        let is_single = |path: &Path| {
-            path.mention.is_none()
-                && named.iter().any(|named| {
-                    path.names == named.text
-                        || (path.names.len() > named.things.len() && path.names.starts_with(&named.things))
-                })
+    /// Lets only what holds of whatever a text names tell states apart, or everything again.
+    /// `remember`: what was done last tells them apart too.
+    pub(crate) fn generalise(&mut self, general: bool, remember: bool) {
+        (self.general, self.remembers) = (general, remember);
+        self.choose();
+    }
+
+    /// Whether texts name things.
+    pub(crate) fn names_things(&self) -> bool {
+        self.known.iter().any(|path| path.mention.is_some())
+    }
+
+    /// Whether the path says something of single things, where texts name things: an entry of an object of which a text names one,
+    /// that text, or a text beside them that may name others.
+    fn is_single(&self, path: &Path) -> bool {
+        let named = |other: &Path| match &other.mention {
+            None => false,
+            Some(Mention::Role(_)) if path.names == other.names => true,
+            Some(mention) => {
+                let named = mention.named();
+                path.names == named.text
+                    || (path.names.len() > named.things.len() && path.names.starts_with(&named.things))
+            }
         };
-        let general = || self.telling().filter(|path| !is_single(&self.known[*path])).collect();
-        (!named.is_empty()).then(general)
+        path.mention.is_none() && self.known.iter().any(named)
+    }
+
+    /// Of the telling paths those that say nothing of single things. `None` where no text names any.
+    pub(crate) fn general(&self) -> Option<Vec<usize>> {
+        let general = || self.telling().filter(|path| !self.is_single(&self.known[*path])).collect();
+        self.names_things().then(general)
     }
 
     /// Names of the fields that change with every call or repeat the rewards.

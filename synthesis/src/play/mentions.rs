@@ -31,6 +31,19 @@ impl Named {
         let list = |names: &[String]| names.iter().map(|name| quote(name)).collect::<Vec<_>>().join(", ");
         format!("mentioned(at({}), at({}))", list(&self.things), list(&self.text))
     }
+
+    /// What the value at a path is beside the entry, as an expression.
+    pub(super) fn role(&self, names: &[String]) -> String {
+        let list = |names: &[String]| names.iter().map(|name| quote(name)).collect::<Vec<_>>().join(", ");
+        let (value, things) = (list(names), list(&self.things));
+        let is_entry = format!("Object.keys(at({things}) || {{}}).includes(at({value}))");
+        format!(
+            "(at({value}) === {} ? {} : {is_entry} ? {} : at({value}))",
+            self.javascript(),
+            quote(THIS),
+            quote(ANOTHER)
+        )
+    }
 }
 
 /// What a feature has to do with the entry that a text names.
@@ -40,19 +53,26 @@ pub(super) enum Mention {
     Of(Named),
     /// It is that a value is the entry's name.
     Is(Named),
+    /// It is a value, of which names of entries are told apart only by whether the text names them.
+    Role(Named),
 }
+
+/// What a value is that names the entry that the text names, and one that names another entry.
+const THIS: &str = "(named)";
+const ANOTHER: &str = "(another)";
 
 impl Mention {
     /// The entry.
     pub(super) fn named(&self) -> &Named {
         match self {
-            Self::Of(named) | Self::Is(named) => named,
+            Self::Of(named) | Self::Is(named) | Self::Role(named) => named,
         }
     }
 }
 
 /// The features of a state that depend on what its texts name: names of the path, what it has to do with the text, and the value.
-pub(super) fn read(state: &Value) -> Vec<(Vec<String>, Mention, Scalar)> {
+/// `roles`: those of other texts too.
+pub(super) fn read(state: &Value, roles: bool) -> Vec<(Vec<String>, Mention, Scalar)> {
     let mut found = Parts::default();
     found.collect(state, &mut Vec::new());
     let mut features = Vec::new();
@@ -75,6 +95,17 @@ pub(super) fn read(state: &Value) -> Vec<(Vec<String>, Mention, Scalar)> {
             features.extend(of.map(|(path, value)| (path, Mention::Of(named()), value)));
             let same = found.texts.iter().filter(|(path, text)| path != at && *text == name);
             features.extend(same.map(|(path, _)| (path.clone(), Mention::Is(named()), Scalar::Bool(true))));
+            if roles {
+                let others = found.texts.iter().filter(|(path, _)| path != at && !path.starts_with(things));
+                features.extend(others.map(|(path, text)| {
+                    let role = match *text {
+                        text if text == name => THIS,
+                        text if entries.contains_key(text) => ANOTHER,
+                        text => text,
+                    };
+                    (path.clone(), Mention::Role(named()), Scalar::Text(role.to_owned()))
+                }));
+            }
         }
     }
     features
@@ -152,7 +183,7 @@ mod tests {
     fn what_is_named_has_features_of_its_own() {
         let state = json!({"task": "go to the yellow key", "front": "yellow_key",
             "near": {"red_key": {"away": 4}, "yellow_key": {"away": 1}}});
-        let read: Vec<_> = read(&state);
+        let read: Vec<_> = read(&state, false);
         let values: Vec<(Vec<String>, bool, Scalar)> = read
             .into_iter()
             .map(|(path, mention, value)| (path, matches!(mention, Mention::Is(_)), value))

@@ -11,6 +11,7 @@ mod features;
 mod linear;
 mod mentions;
 mod offered;
+mod practice;
 mod program;
 #[cfg(test)]
 mod tests;
@@ -26,11 +27,12 @@ pub(crate) use calls::candidates;
 use experience::{Experience, Outcome};
 pub(crate) use features::{Features, Path, Paths, Scalar};
 use linear::{Linear, Search};
+use practice::Following;
 use program::Programmer;
 use serde_json::{Map, Value};
 use sojourn_sandbox::Sandbox;
 use sojourn_tools::{EnvironmentSpec, TaskSpec, ToolCall};
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use tree::Tree;
 
 /// Episodes with one seed until the next one is played.
@@ -49,6 +51,8 @@ const CONFIRMED: usize = 4;
 const LONGEST: usize = 60;
 /// States that a question about what a text names must tell from others, so that chance decides little.
 const FEW: usize = 4;
+/// Times that a call is made in one state of an episode, after which chance may choose.
+const AGAIN: u32 = 2;
 /// Programs that are returned, at most.
 const RETURNED: usize = 6;
 /// The last episodes are for programs: as many as this part of the plan.
@@ -99,7 +103,7 @@ impl StateExplorer<'_> {
             && game.left > 0
             && !game.surveyor.as_ref().is_some_and(|surveyor| enough(surveyor.calls()))
         {
-            game.episode(now, &By::Experience).await?;
+            game.episode(now, &mut By::Experience).await?;
             tries += 1;
             if tries % SURVEYED == 0 {
                 seed = game.seeds.next();
@@ -134,6 +138,13 @@ impl StateExplorer<'_> {
     }
 }
 
+/// A call as a text: its name and its arguments.
+fn said(call: &ToolCall) -> String {
+    let args =
+        call.args.values().map(|value| value.as_str().map_or_else(|| value.to_string(), str::to_owned));
+    std::iter::once(call.name.clone()).chain(args).collect::<Vec<_>>().join(" ")
+}
+
 /// A program that was tried.
 struct Tried {
     source: String,
@@ -155,6 +166,8 @@ enum By<'a> {
     Experience,
     /// A policy over numbers.
     Policy(&'a Linear),
+    /// A program as long as it does not go around in a circle, then what was experienced.
+    Leader(Box<Following<'a>>),
 }
 
 struct Game<'a, W> {
@@ -185,6 +198,12 @@ impl<W: PracticeWorld> Game<'_, W> {
         if self.is_offered() && self.learn_offers().await? {
             return Ok(self.found());
         }
+        if self.explorer.plan.play_rules >= 3 {
+            if self.is_offered() {
+                self.left = self.left.min(self.explorer.plan.seeds.len() / 3);
+            }
+            return self.practise().await;
+        }
         let reserve = self.left / FOR_PROGRAMS;
         let (mut tries, mut fluent, mut solved) = (0, 0, 0);
         let (mut quiet, mut known) = (0, 0);
@@ -195,9 +214,10 @@ impl<W: PracticeWorld> Game<'_, W> {
                 break;
             }
             tries += 1;
-            let episode = self.episode(now, &By::Experience).await?;
+            let episode = self.episode(now, &mut By::Experience).await?;
             if self.experience.is_scattered() {
-                return self.search().await;
+                self.search().await?;
+                return Ok(self.found());
             }
             let tried = self.experience.tried();
             quiet = if tried == known { quiet + 1 } else { 0 };
@@ -239,6 +259,11 @@ impl<W: PracticeWorld> Game<'_, W> {
     fn found(mut self) -> Findings {
         self.programs.retain(|program| program.won > program.lost);
         self.programs.sort_by_key(|program| program.lost as i64 - program.won as i64);
+        // Trials are fewer than the episodes in which the programs ran, and would take a worse one by chance.
+        if self.explorer.plan.play_rules >= 3 && self.programs.first().is_some_and(|best| self.is_good(best))
+        {
+            self.programs.truncate(1);
+        }
         let programs = self.programs.into_iter().take(RETURNED).map(|program| program.source).collect();
         // The shortest ones show best what is needed, and long ones would fill a prompt.
         self.demonstrations.retain(|demonstration| demonstration.steps.len() <= LONGEST);
@@ -248,7 +273,7 @@ impl<W: PracticeWorld> Game<'_, W> {
     }
 
     /// Plays one episode.
-    async fn episode(&mut self, seed: u64, by: &By<'_>) -> Result<Episode, ExplorationError<W::Error>> {
+    async fn episode(&mut self, seed: u64, by: &mut By<'_>) -> Result<Episode, ExplorationError<W::Error>> {
         self.left = self.left.saturating_sub(1);
         let explorer = self.explorer;
         let before = self.world.reset(seed).await.map_err(ExplorationError::World)?;
@@ -257,6 +282,7 @@ impl<W: PracticeWorld> Game<'_, W> {
         }
         let mut state = before.clone();
         let mut features = self.experience.paths.read(&before);
+        self.experience.paths.remember(&mut features, "");
         if let Some(first) = &self.start {
             let key = |features| self.experience.paths.key(features);
             self.starts_alike &= key(first) == key(&features);
@@ -264,10 +290,14 @@ impl<W: PracticeWorld> Game<'_, W> {
         self.start = Some(features.clone());
         let mut options = self.options(&features).await?;
         let mut episode = Episode { reached: false, total: 0.0, calls: Vec::new() };
+        let (mut made_here, mut made) = (BTreeMap::new(), Vec::new());
         for step in 1..=explorer.plan.steps {
             let chosen = match by {
-                By::Experience => self.experience.choose(&features, &options, &mut self.random),
+                By::Experience => self.next_call(&features, &options, &mut made_here),
                 By::Policy(policy) => Some(policy.call(&features)),
+                By::Leader(following) => following
+                    .call(&self.experience, &features, &options)
+                    .or_else(|| self.next_call(&features, &options, &mut made_here)),
             };
             let Some(chosen) = chosen else { break };
             let call = self.experience.call(chosen).clone();
@@ -276,9 +306,10 @@ impl<W: PracticeWorld> Game<'_, W> {
             if let Some(surveyor) = &mut self.surveyor {
                 surveyor.see(&state, &call, &result.state, result.reward);
             }
+            let mut after = self.experience.paths.read(&result.state);
+            self.experience.paths.remember(&mut after, &said(&call));
             episode.calls.push(call);
             episode.total += result.reward;
-            let after = self.experience.paths.read(&result.state);
             self.experience.paths.observe(&features, &after, result.reward, episode.total);
             episode.reached = self.surveyor.is_none() && explorer.reaches(&before, &result.state);
             let outcome = match (episode.reached, result.ended) {
@@ -287,9 +318,10 @@ impl<W: PracticeWorld> Game<'_, W> {
                 (false, false) => Outcome::On,
             };
             let next = if outcome == Outcome::On { self.options(&after).await? } else { Vec::new() };
-            if matches!(by, By::Experience) {
-                let made = (chosen, result.succeeded);
-                self.experience.add((&features, &options), made, (&after, &next), outcome);
+            if !matches!(by, By::Policy(_)) {
+                let how = (chosen, result.succeeded);
+                self.experience.add((&features, &options), how, (&after, &next), outcome);
+                made.push((features.clone(), chosen));
             }
             if outcome != Outcome::On {
                 break;
@@ -299,8 +331,29 @@ impl<W: PracticeWorld> Game<'_, W> {
                 self.experience.review();
             }
         }
+        self.experience.conclude(&made, episode.reached);
         self.experience.review();
         Ok(episode)
+    }
+
+    /// The call to make by what was experienced. Where states that differ look alike, it may lead around in a circle for ever, so what
+    /// was made there again and again in this episode is left to chance. `made`: how often which call was made in which state.
+    fn next_call(
+        &mut self,
+        features: &Features,
+        options: &[usize],
+        made: &mut BTreeMap<(String, usize), u32>,
+    ) -> Option<usize> {
+        let chosen = self.experience.choose(features, options, &mut self.random)?;
+        if self.explorer.plan.play_rules < 3 {
+            return Some(chosen);
+        }
+        let times = made.entry((self.experience.paths.key(features), chosen)).or_default();
+        *times += 1;
+        if *times > AGAIN && self.random.below(2) == 0 {
+            return self.random.one(options).copied();
+        }
+        Some(chosen)
     }
 
     /// Numbers of the calls that may be made in a state.
@@ -353,7 +406,13 @@ impl<W: PracticeWorld> Game<'_, W> {
 
     fn writer(&self) -> Programmer<'_> {
         let StateExplorer { environment, task, plan, .. } = self.explorer;
-        Programmer { environment, task, rounds: plan.steps, chance: plan.play_rules >= 1 }
+        Programmer {
+            environment,
+            task,
+            rounds: plan.steps,
+            chance: plan.play_rules >= 1,
+            remembers: self.experience.paths.remembers,
+        }
     }
 
     /// Runs a program in some times as many other episodes as must succeed. Returns whether it reached the goal in all but one.
@@ -384,16 +443,16 @@ impl<W: PracticeWorld> Game<'_, W> {
     }
 
     /// Searches for a policy over numbers.
-    async fn search(mut self) -> Result<Findings, ExplorationError<W::Error>> {
+    async fn search(&mut self) -> Result<(), ExplorationError<W::Error>> {
         let calls = self.experience.calls().len();
         let states = self.experience.states();
         let Some(mut search) = Search::new(&states, &self.experience.paths, calls, &mut self.random) else {
-            return Ok(self.found());
+            return Ok(());
         };
         while self.left > 0 {
             let Some(policy) = search.next(&mut self.random) else { break };
             let Some(seed) = self.seeds.next() else { break };
-            let episode = self.episode(seed, &By::Policy(&policy)).await?;
+            let episode = self.episode(seed, &mut By::Policy(&policy)).await?;
             search.scored(&policy, episode.total);
             if episode.reached {
                 self.demonstrate(seed, episode.calls);
@@ -403,6 +462,6 @@ impl<W: PracticeWorld> Game<'_, W> {
                 }
             }
         }
-        Ok(self.found())
+        Ok(())
     }
 }

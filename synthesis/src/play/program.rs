@@ -1,7 +1,7 @@
 //! Programs that repeat what was found.
 
 use super::experience::Experience;
-use super::features::Path;
+use super::features::{LAST, Path};
 use super::linear::Linear;
 use super::tree::Tree;
 use crate::javascript::{FIELDS, MENTIONED, indented, quote};
@@ -30,6 +30,8 @@ pub(super) struct Programmer<'a> {
     pub(super) rounds: u32,
     /// Whether a policy that is stuck does something at random, and not the next thing.
     pub(super) chance: bool,
+    /// Whether a policy over states keeps what it did last.
+    pub(super) remembers: bool,
 }
 
 impl Programmer<'_> {
@@ -50,7 +52,7 @@ impl Programmer<'_> {
         }
         let acts: BTreeSet<usize> = experience.lessons().into_iter().flat_map(|lesson| lesson.best).collect();
         let acts = self.acts(experience, acts.into_iter());
-        let body = tree.javascript(&experience.paths, 2, &|call| self.call(experience.call(call)));
+        let body = tree.javascript(&experience.paths, 2, &|call| self.noted(experience.call(call)));
         Some(self.policy(&acts, &self.unless_stuck(experience, &body)))
     }
 
@@ -90,7 +92,7 @@ impl Programmer<'_> {
         if tree.leaves() > LEAVES {
             body.push_str(&indented("      acts[i % acts.length]();"));
         } else {
-            body.push_str(&tree.javascript(&experience.paths, 3, &|call| self.call(experience.call(call))));
+            body.push_str(&tree.javascript(&experience.paths, 3, &|call| self.noted(experience.call(call))));
         }
         body.push_str(&indented("    }"));
         Some(self.policy(&known, &self.unless_stuck(experience, &body)))
@@ -98,12 +100,15 @@ impl Programmer<'_> {
 
     /// The declaration of a list of functions, each of which makes one of the calls.
     fn acts(&self, experience: &Experience, calls: impl Iterator<Item = usize>) -> String {
-        let acts = calls.map(|call| format!("() => {{ {} }}", self.call(experience.call(call))));
+        let acts = calls.map(|call| format!("() => {{ {} }}", self.noted(experience.call(call))));
         let acts: Vec<String> = acts.collect();
         let mut text = indented(&format!("const acts = [{}];", acts.join(", ")));
         text.push_str(&indented("const visits = {};"));
         if self.chance {
             text.push_str(&indented("let luck = 1;"));
+        }
+        if self.remembers {
+            text.push_str(&indented(&format!("let {LAST} = \"\";")));
         }
         text
     }
@@ -214,6 +219,14 @@ impl Programmer<'_> {
     fn head(&self) -> String {
         let names: Vec<&str> = self.task.parameters.iter().map(|parameter| parameter.name.as_str()).collect();
         format!("function {}({}) {{\n", self.task.name, names.join(", "))
+    }
+
+    /// A call as a statement, and a note that it was made.
+    fn noted(&self, call: &ToolCall) -> String {
+        if !self.remembers {
+            return self.call(call);
+        }
+        format!("{} {LAST} = {};", self.call(call), quote(&super::said(call)))
     }
 
     /// A call as a statement.

@@ -1,5 +1,6 @@
 //! Worlds that are played in.
 
+mod alike;
 mod orders;
 
 use super::*;
@@ -185,7 +186,8 @@ async fn a_program_chooses_what_the_tree_and_the_weights_that_it_was_made_of_cho
     let mut random = Random::new(7);
     let environment = desk();
     let task = task();
-    let writer = Programmer { environment: &environment, task: &task, rounds: 1, chance: true };
+    let writer =
+        Programmer { environment: &environment, task: &task, rounds: 1, chance: true, remembers: false };
     for _ in 0..40 {
         let mut experience = Experience::default();
         let calls: Vec<usize> = ["a", "b", "c"]
@@ -326,7 +328,8 @@ async fn a_policy_leaves_a_circle_although_a_clock_runs() {
     experience.review();
     let mut done = Vec::new();
     for chance in [true, false] {
-        let writer = Programmer { environment: &environment, task: &task, rounds: 60, chance };
+        let writer =
+            Programmer { environment: &environment, task: &task, rounds: 60, chance, remembers: false };
         let source = writer.tree(&experience, &tree).unwrap();
         let program = SANDBOX.compile_program("work", &source).await.unwrap();
         let circle = Circle(Arc::new(Mutex::new(json!({"at": 0, "clock": 0, "done": 0}))));

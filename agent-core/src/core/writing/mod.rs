@@ -102,6 +102,7 @@ impl Core {
                     play_rules: match self.config.rules {
                         ..=6 => 0,
                         7 => 1,
+                        8 => 2,
                         _ => PLAY_RULES,
                     },
                 };
@@ -114,13 +115,14 @@ impl Core {
     }
 
     /// Episodes of the next exploration for a task. Where play found ways to the goal and no program that goes them everywhere, more
-    /// worlds are needed to tell what matters: twice as many each time.
+    /// worlds are needed to tell what matters: twice as many each time. Play runs its programs in twice as many others.
     fn episodes_of_exploration(&self, task: &str, limits: &ExplorationConfig) -> u64 {
         let vain = match self.vain_explorations.get(task) {
             Some(vain) if self.config.rules >= 7 && self.plays(task) => (*vain).min(MOST_DOUBLINGS),
             _ => 0,
         };
-        u64::from(limits.episodes) << vain
+        let with_programs = if self.config.rules >= 9 && self.plays(task) { 3 } else { 1 };
+        (u64::from(limits.episodes) << vain) * with_programs
     }
 
     /// Whether play looks for a way to do the task: no recipe documents one.

@@ -148,7 +148,9 @@ impl<W: PracticeWorld> Game<'_, W> {
         let mut learner = Learner::new(self.explorer.environment);
         let mut best: Option<(f64, Tried)> = None;
         let (mut episodes, mut vain) = (0, 0);
-        while self.left > MEASURED && vain < VAIN {
+        // What is for programs otherwise.
+        let rest = if self.explorer.plan.play_rules >= 3 { self.left * 2 / 3 } else { 0 } + MEASURED;
+        while self.left > rest && vain < VAIN {
             let Some(seed) = self.seeds.next() else { break };
             self.left -= 1;
             self.play_offers(seed, &mut learner, episodes).await?;
@@ -161,7 +163,7 @@ impl<W: PracticeWorld> Game<'_, W> {
                 let traits = learner.names.count();
                 learner.weights.fit(&learner.samples, traits, &mut self.random);
             }
-            if episodes % ROUND != 0 && self.left > MEASURED {
+            if episodes % ROUND != 0 && self.left > rest {
                 continue;
             }
             let (source, _) = learner.program(&self.writer());

@@ -178,7 +178,7 @@ async fn what_a_text_names_is_taken_from_what_is_offered() {
             StateExplorer { environment: &environment, task: &task, plan, sandbox: SANDBOX.clone() };
         explorer.play(vec![Errand::default()]).await.unwrap()
     };
-    let plan = ExplorationPlan { steps: 40, ..plan(120) };
+    let plan = ExplorationPlan { steps: 40, ..plan(360) };
     let found = play(&plan).await;
     let program = found.programs.first().expect("a program");
     assert_eq!(play(&plan).await, found, "seeds decide everything");
@@ -202,7 +202,8 @@ async fn what_a_text_names_is_taken_from_what_is_offered() {
 #[tokio::test]
 async fn a_program_chooses_what_play_would_choose() {
     let (environment, task) = (environment(), for_rewards());
-    let writer = Programmer { environment: &environment, task: &task, rounds: 30, chance: true };
+    let writer =
+        Programmer { environment: &environment, task: &task, rounds: 30, chance: true, remembers: false };
     let mut random = Random::new(3);
     let shape = Shape { only: true, place: Some("look".to_owned()) };
     let mut names = Names::default();

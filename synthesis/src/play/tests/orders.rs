@@ -147,7 +147,7 @@ proptest::proptest! {
         let entries: Map<String, Value> =
             entries.into_iter().map(|(name, there)| (name, if there { json!(1) } else { Value::Null })).collect();
         let state = json!({"text": text, "things": entries});
-        let expected = mentions::read(&state).into_iter().next().map(|(_, mention, _)| mention);
+        let expected = mentions::read(&state, false).into_iter().next().map(|(_, mention, _)| mention);
         let mut paths = Paths::default();
         paths.mentions = true;
         let features = paths.read(&state);
