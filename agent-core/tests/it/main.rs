@@ -12,6 +12,7 @@ mod discovering;
 mod frames;
 mod layers;
 mod lessons;
+mod living;
 mod looking;
 mod media;
 mod plans;
