@@ -10,6 +10,7 @@ mod clocks;
 mod core_laws;
 mod discovering;
 mod frames;
+mod habits;
 mod layers;
 mod lessons;
 mod living;
