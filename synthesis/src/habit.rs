@@ -60,7 +60,13 @@ impl HabitPlan {
         let mut bodies = self.meeting_needs();
         for (sign, value) in &self.signs {
             let sign = format!("{} === {value}", observed(sign));
-            bodies.extend(self.sheltering(&sign, tools));
+            bodies.extend(self.sheltering(&sign, "", tools));
+            // Neither helps much alone where one dies of the other soon.
+            let early = self.needs_below(LOW[LOW.len() - 1], None);
+            if !early.is_empty() {
+                let before = format!("  if (!({sign})) {{\n{early}  }}\n");
+                bodies.extend(self.sheltering(&sign, &before, tools));
+            }
         }
         bodies.into_iter().map(|body| format!("function {name}() {{\n{body}}}")).collect()
     }
@@ -72,31 +78,33 @@ impl HabitPlan {
         if count > 1 {
             left_out.extend((0..count).map(Some));
         }
-        let body = |share: f64, out: Option<usize>| {
-            let mut text = String::new();
-            for (at, need) in self.needs.iter().enumerate().filter(|(at, _)| Some(*at) != out) {
-                let low = (need.full as f64 * share).floor();
-                let (shown, full, skill) = (observed(&need.shown), need.full, &need.skill);
-                let counter = format!("i{at}");
-                let _ = write!(
-                    text,
-                    "  if ({shown} <= {low}) {{\n    for (let {counter} = 0; {counter} < {full} && {shown} < {full}; {counter}++) {{\n      \
-                     if (!{skill}()) break;\n    }}\n  }}\n"
-                );
-            }
-            text
-        };
-        let bodies = left_out.into_iter().flat_map(|out| LOW.map(|share| body(share, out)));
+        let bodies = left_out.into_iter().flat_map(|out| LOW.map(|share| self.needs_below(share, out)));
         bodies.filter(|body| !body.is_empty()).collect()
     }
 
-    /// While the sign is there: waits, after it has put things on all sides or not.
-    fn sheltering(&self, sign: &str, tools: &[ToolSpec]) -> Vec<String> {
+    /// Raises the numbers that are at this share of their first value or below it, but for one.
+    fn needs_below(&self, share: f64, but: Option<usize>) -> String {
+        let mut text = String::new();
+        for (at, need) in self.needs.iter().enumerate().filter(|(at, _)| Some(*at) != but) {
+            let low = (need.full as f64 * share).floor();
+            let (shown, full, skill) = (observed(&need.shown), need.full, &need.skill);
+            let counter = format!("i{at}");
+            let _ = write!(
+                text,
+                "  if ({shown} <= {low}) {{\n    for (let {counter} = 0; {counter} < {full} && {shown} < {full}; {counter}++) {{\n      \
+                 if (!{skill}()) break;\n    }}\n  }}\n"
+            );
+        }
+        text
+    }
+
+    /// While the sign is there: waits, after it has put things on all sides or not. `before` comes first.
+    fn sheltering(&self, sign: &str, before: &str, tools: &[ToolSpec]) -> Vec<String> {
         let waits = waits(tools);
         let mut bodies = Vec::new();
         for wait in waits.iter().take(2) {
             bodies.push(format!(
-                "  for (let i = 0; i < {ROUNDS} && {sign}; i++) {{\n    if (!({wait})) break;\n  }}\n"
+                "{before}  for (let i = 0; i < {ROUNDS} && {sign}; i++) {{\n    if (!({wait})) break;\n  }}\n"
             ));
         }
         let Some(wait) = waits.first() else { return bodies };
@@ -105,7 +113,7 @@ impl HabitPlan {
                 for order in orders {
                     let list = order.iter().map(|way| quote(way)).collect::<Vec<_>>().join(", ");
                     let (held, call) = (observed(&store.held), &store.call);
-                    let mut body = String::new();
+                    let mut body = before.to_owned();
                     let equipped: String =
                         store.tools.iter().map(|tool| format!(" && {} > 0", observed(tool))).collect();
                     let provider = &store.provider;

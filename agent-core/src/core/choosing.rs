@@ -42,6 +42,11 @@ impl Core {
             self.curriculum.episode_started();
             proposals = self.proposals();
         }
+        if !proposals.iter().any(|proposal| self.is_new(proposal))
+            && let Some(task) = self.experiment()
+        {
+            return self.settle(&Proposal::Do(task), Map::new());
+        }
         if proposals.is_empty() && self.may_live_on() {
             return self.live_on();
         }

@@ -48,6 +48,11 @@ impl Falling {
         }
     }
 
+    /// Whether it is known what a skill does to a number that is low.
+    fn knows(&self, name: &str, skill: &str) -> bool {
+        self.raised.get(name).is_some_and(|skills| skills.contains_key(skill))
+    }
+
     /// The skill that raised a number most reliably, if it did so in most of its runs.
     fn raiser(&self, name: &str) -> Option<&str> {
         let rate = |(runs, raises): (u32, u32)| (f64::from(raises) + 1.0) / (f64::from(runs) + 2.0);
@@ -71,6 +76,28 @@ impl Core {
             !known.contains(&body(source)) && static_check(source, name, &[] as &[&str], &callables).is_ok()
         };
         programs.into_iter().filter(usable).collect()
+    }
+
+    /// A task whose skill has not been run yet while a number was low that no skill is known to raise: finding out is worth its steps.
+    pub(super) fn experiment(&self) -> Option<String> {
+        if !self.config.live_on || !self.learns() || !self.config.reflexes.as_ref().is_some_and(|r| r.search) {
+            return None;
+        }
+        let state = &self.episode.observation.state;
+        let first = self.episode.first.as_object()?;
+        let low = first.iter().filter(|(name, full)| {
+            let (full, now) = (full.as_u64().unwrap_or(0), state.get(*name).and_then(Value::as_u64));
+            let is_vital = self.spec.vitals.contains(&JsonPointer::of([name.as_str()]));
+            full > 0 && !is_vital && now.is_some_and(|now| now * 3 <= full * 2) && self.falling.raiser(name).is_none()
+        });
+        let low: Vec<&String> = low.map(|(name, _)| name).collect();
+        let skills = self.skills();
+        let untried = skills.iter().filter(|(skill, _)| {
+            self.planner.task(skill).is_some()
+                && self.curriculum.record(skill).episode_failures == 0
+                && low.iter().any(|name| !self.falling.knows(name, skill))
+        });
+        untried.min_by(|one, other| one.1.total_cmp(other.1)).map(|(skill, _)| skill.clone())
     }
 
     /// The skills that a habit may call.
