@@ -391,6 +391,52 @@ mod tests {
     }
 
     #[test]
+    fn each_try_looks_again_at_what_is_nearby_and_turns_to_another_side() {
+        let goal = Condition::Increased {
+            path: JsonPointer::of(["achievements", "tie_rope"]),
+            by: Amount::Literal(1.0),
+            cap: None,
+        };
+        let task = task("tie_rope", vec![], goal);
+        let plan = RecipePlan {
+            task: &task,
+            call: "make(\"rope\")",
+            target: None,
+            target_provider: None,
+            items: vec![],
+            nearby: vec![("loom".to_owned(), "place_loom".to_owned())],
+            surroundings: Some(Surroundings::List(JsonPointer::of(["near"]))),
+            finders_in_turn: true,
+            turning: true,
+        };
+        let ways = ["left", "right", "ahead", "back"].map(str::to_owned).to_vec();
+        let turn = ToolSpec {
+            parameters: vec![Parameter {
+                name: "way".to_owned(),
+                kind: ParameterKind::Choice(ways),
+                default: None,
+            }],
+            effects: Effects { write: true, ..Effects::default() },
+            ..ToolSpec::new("turn", "")
+        };
+        let others = tools().into_iter().filter(|tool| tool.name != "reach");
+        let tools: Vec<ToolSpec> = others.chain([turn]).collect();
+        insta::assert_snapshot!(plan.programs(&tools)[0], @r#"
+        function tie_rope() {
+          for (let i = 0; i < 5; i++) {
+            if (!observe().near.includes("loom")) place_loom();
+            if (make("rope")) return true;
+            turn(["left", "ahead", "right", "back"][i % 4]);
+          }
+          return false;
+        }
+        "#);
+        // By earlier rules nothing turns.
+        let before = RecipePlan { turning: false, ..plan }.programs(&tools);
+        assert!(before.iter().all(|program| !program.contains("turn(")));
+    }
+
+    #[test]
     fn items_are_collected_by_their_providers_before_the_call() {
         let goal = Condition::Increased {
             path: JsonPointer::of(["achievements", "tie_rope"]),
