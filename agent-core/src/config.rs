@@ -61,7 +61,9 @@ pub struct RunConfig {
     /// file that change nothing, and imported ones none; a plan collects what is made of other items before those, a note says why the
     /// last call failed, programs printed from recipes use as much as the number asked for needs, and a task's first program is sampled
     /// at a temperature of at most 0.2; play learns to choose among the calls that a world says are possible. From 9 on,
-    /// play goes on after the first program that works, and its programs run in episodes of their own.
+    /// play goes on after the first program that works, and its programs run in episodes of their own; programs printed from recipes
+    /// may turn to the sides where a call cannot be made, and look again at what is nearby before each try; and a task that was given
+    /// up is tried in other practice worlds.
     #[schemars(skip)]
     #[serde(default, skip_serializing_if = "is_zero")]
     pub rules: u32,
@@ -105,6 +107,12 @@ pub struct RunConfig {
     /// Default: false.
     #[serde(alias = "restless", skip_serializing_if = "std::ops::Not::not")]
     pub repeat_tasks: bool,
+    /// Whether an episode goes on where no task is left: tasks that failed are tried again, and in between time passes by the calls that
+    /// need nothing. Needs are met by habits, which `reflexes.search` finds.
+    ///
+    /// Default: false.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub live_on: bool,
     /// Episodes in a row without news after which a run that learns, without a list of `episodes`, does not go on as before:
     /// no new skill, achievement, failure or death. Where every task has a skill, the run ends; otherwise the tasks that
     /// were left for later are tried again at once. In a world whose tasks have episodes of their own, the limit is
@@ -251,6 +259,13 @@ impl Default for ConsolidationConfig {
 pub struct ReflexConfig {
     /// Whether reflexes are written at all.
     pub write: bool,
+    /// Whether habits are searched for after a death, without a model, once there is no new skill to learn: programs that meet needs or
+    /// take shelter between the calls of a skill. All of them live 2 practice episodes, the better ones 4 and 8 more, and the best
+    /// one confirms its gain like any reflex.
+    ///
+    /// Default: false.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub search: bool,
     /// Candidates decoded at once.
     pub candidates: u32,
     /// Rounds of writing for one death.
@@ -280,6 +295,7 @@ impl Default for ReflexConfig {
     fn default() -> Self {
         Self {
             write: true,
+            search: false,
             candidates: 8,
             rounds: 2,
             max_tokens: 200,
@@ -526,6 +542,7 @@ impl Default for RunConfig {
             prices: None,
             instructions: None,
             repeat_tasks: false,
+            live_on: false,
             uneventful_episodes: None,
             rules: CORE_RULES,
             actor: ActorConfig::default(),

@@ -162,6 +162,7 @@ mod exploration;
 #[cfg(test)]
 mod fixtures;
 mod frontier;
+mod habit;
 mod javascript;
 mod plan;
 mod play;
@@ -173,6 +174,7 @@ mod world;
 pub use discovery::{Change, Effect, FieldKind, StateField, Survey, identifier};
 pub use exploration::Explorer;
 pub use frontier::{Beliefs, DiscoveryPlan, Documentation, FrontierExplorer, Rule, Use};
+pub use habit::{FallingNumber, HabitPlan, Store};
 pub use plan::{DemonstratedCall, Demonstration, ExplorationPlan, Findings, PLAY_RULES, QUIET_EPISODES};
 pub use play::{StateExplorer, calls_to_try};
 pub use recipe::{Batches, PlannedItem, RecipePlan, Surroundings};

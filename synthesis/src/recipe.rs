@@ -10,6 +10,10 @@ use std::fmt::Write;
 
 /// Programs for one task, at most.
 const PROGRAMS: usize = 8;
+/// The same where some of them turn to the sides.
+const TURNING_PROGRAMS: usize = 10;
+/// Values of an argument that may be sides to turn to, at most.
+const WAYS: usize = 4;
 /// Times that the last call is tried.
 const TRIES: u32 = 5;
 /// Rounds of a loop, at most.
@@ -35,6 +39,8 @@ pub struct RecipePlan<'a> {
     /// Whether the calls that may find the target take turns in the list of programs, without the call that the recipe makes itself.
     /// Otherwise all programs with the first of them come first.
     pub finders_in_turn: bool,
+    /// Whether the agent may turn to its sides where the call cannot be made, and looks again at what is nearby before each try.
+    pub turning: bool,
 }
 
 /// Where a state says which things are nearby.
@@ -90,16 +96,22 @@ impl RecipePlan<'_> {
         let mut programs = Vec::new();
         for ending in self.endings(tools) {
             let head = function_head(&self.task.name, &self.task.parameters);
-            let source = format!("{head}{}{ending}}}", self.beginning());
+            let nearby = if self.looks_again() { String::new() } else { self.nearby("  ") };
+            let source = format!("{head}{}{nearby}{ending}}}", self.beginning());
             if !programs.contains(&source) {
                 programs.push(source);
             }
         }
-        programs.truncate(PROGRAMS);
+        programs.truncate(if self.turning { TURNING_PROGRAMS } else { PROGRAMS });
         programs
     }
 
-    /// Collects the items, then brings about what must be nearby.
+    /// Whether each try begins with a look at what is nearby.
+    fn looks_again(&self) -> bool {
+        self.turning && self.target.is_none() && !self.nearby.is_empty() && self.surroundings.is_some()
+    }
+
+    /// Collects the items.
     fn beginning(&self) -> String {
         let mut text = String::new();
         for item in &self.items {
@@ -111,15 +123,21 @@ impl RecipePlan<'_> {
             };
             text.push_str(&line);
         }
+        text
+    }
+
+    /// Brings about what must be nearby.
+    fn nearby(&self, indent: &str) -> String {
+        let mut text = String::new();
         for (thing, provider) in &self.nearby {
             let _ = match &self.surroundings {
                 Some(Surroundings::List(list)) => {
-                    writeln!(text, "  if (!{}.includes({})) {provider}();", observed(list), quote(thing))
+                    writeln!(text, "{indent}if (!{}.includes({})) {provider}();", observed(list), quote(thing))
                 }
                 Some(Surroundings::Flags(flags)) => {
-                    writeln!(text, "  if (!{}) {provider}();", observed(&flags.join(thing)))
+                    writeln!(text, "{indent}if (!{}) {provider}();", observed(&flags.join(thing)))
                 }
-                None => writeln!(text, "  {provider}();"),
+                None => writeln!(text, "{indent}{provider}();"),
             };
         }
         text
@@ -135,10 +153,13 @@ impl RecipePlan<'_> {
             turns.into_iter().chain(pauses.iter().map(|pause| format!("{pause};"))).collect();
         let Some(target) = self.target else {
             if !self.items.is_empty() || !self.nearby.is_empty() {
-                let again = pausing.iter().map(|pause| {
-                    format!("  for (let i = 0; i < {TRIES}; i++) {{\n    if ({call}) return true;\n    {pause}\n  }}\n  return false;\n")
+                let nearby = if self.looks_again() { self.nearby("    ") } else { String::new() };
+                let sides = if self.turning { sides(tools) } else { Vec::new() };
+                let again = sides.iter().chain(&pausing).map(|pause| {
+                    format!("  for (let i = 0; i < {TRIES}; i++) {{\n{nearby}    if ({call}) return true;\n    {pause}\n  }}\n  return false;\n")
                 });
-                return again.chain([format!("  return {call};\n")]).collect();
+                let plain = if self.looks_again() { self.nearby("  ") } else { String::new() };
+                return again.chain([format!("{plain}  return {call};\n")]).collect();
             }
             let waiting = pausing.iter().map(|pause| format!("if (!{call}) {{ {pause} }}"));
             let plain = std::iter::once(format!("{call};"));
@@ -222,6 +243,33 @@ fn turns(pauses: &[String]) -> Option<String> {
     Some(parts.collect::<Vec<_>>().join(" else "))
 }
 
+/// Turns to the sides in turn, by the loop's counter `i`: tools whose one needed argument has a few values, in two orders.
+fn sides(tools: &[ToolSpec]) -> Vec<String> {
+    let mut sides = Vec::new();
+    for (tool, ways) in turning_tools(tools) {
+        let (even, odd): (Vec<_>, Vec<_>) = ways.iter().enumerate().partition(|(at, _)| at % 2 == 0);
+        // Opposites often stand side by side in a list.
+        let across: Vec<&String> = even.into_iter().chain(odd).map(|(_, way)| way).collect();
+        for order in [across, ways.iter().collect()] {
+            let list = order.iter().map(|way| quote(way)).collect::<Vec<_>>().join(", ");
+            sides.push(format!("{tool}([{list}][i % {}]);", order.len()));
+        }
+    }
+    sides
+}
+
+/// Tools that may turn an agent to its sides: they take one argument, which has a few values. With each its values.
+pub(crate) fn turning_tools(tools: &[ToolSpec]) -> Vec<(&str, &[String])> {
+    let acting = tools.iter().filter(|tool| tool.effects.write);
+    let turning = acting.filter_map(|tool| match tool.parameters.as_slice() {
+        [Parameter { kind: ParameterKind::Choice(ways), default: None, .. }] if (2..=WAYS).contains(&ways.len()) => {
+            Some((tool.name.as_str(), ways.as_slice()))
+        }
+        _ => None,
+    });
+    turning.collect()
+}
+
 /// Calls that may help where nothing can be done now: tools that need no argument, also with the largest number that they take.
 fn pauses(tools: &[ToolSpec]) -> Vec<String> {
     let mut pauses = Vec::new();
@@ -284,6 +332,7 @@ mod tests {
             nearby: vec![],
             surroundings: None,
             finders_in_turn: true,
+            turning: false,
         };
         insta::assert_snapshot!(plan.programs(&tools()).join("\n\n"), @r#"
         function collect_berry(n = 1) {
@@ -332,12 +381,59 @@ mod tests {
             nearby: vec![],
             surroundings: None,
             finders_in_turn: true,
+            turning: false,
         };
         let programs = plan.programs(&tools);
         assert!(programs[0].contains("if (reach(\"bush\")) strip(\"bush\");"), "{}", programs[0]);
         assert!(programs[1].contains("if (seek(\"bush\")) strip(\"bush\");"), "{}", programs[1]);
         let by_rules_before_8 = RecipePlan { finders_in_turn: false, ..plan }.programs(&tools);
         assert!(by_rules_before_8.iter().all(|program| program.contains("if (strip(")));
+    }
+
+    #[test]
+    fn each_try_looks_again_at_what_is_nearby_and_turns_to_another_side() {
+        let goal = Condition::Increased {
+            path: JsonPointer::of(["achievements", "tie_rope"]),
+            by: Amount::Literal(1.0),
+            cap: None,
+        };
+        let task = task("tie_rope", vec![], goal);
+        let plan = RecipePlan {
+            task: &task,
+            call: "make(\"rope\")",
+            target: None,
+            target_provider: None,
+            items: vec![],
+            nearby: vec![("loom".to_owned(), "place_loom".to_owned())],
+            surroundings: Some(Surroundings::List(JsonPointer::of(["near"]))),
+            finders_in_turn: true,
+            turning: true,
+        };
+        let ways = ["left", "right", "ahead", "back"].map(str::to_owned).to_vec();
+        let turn = ToolSpec {
+            parameters: vec![Parameter {
+                name: "way".to_owned(),
+                kind: ParameterKind::Choice(ways),
+                default: None,
+            }],
+            effects: Effects { write: true, ..Effects::default() },
+            ..ToolSpec::new("turn", "")
+        };
+        let others = tools().into_iter().filter(|tool| tool.name != "reach");
+        let tools: Vec<ToolSpec> = others.chain([turn]).collect();
+        insta::assert_snapshot!(plan.programs(&tools)[0], @r#"
+        function tie_rope() {
+          for (let i = 0; i < 5; i++) {
+            if (!observe().near.includes("loom")) place_loom();
+            if (make("rope")) return true;
+            turn(["left", "ahead", "right", "back"][i % 4]);
+          }
+          return false;
+        }
+        "#);
+        // By earlier rules nothing turns.
+        let before = RecipePlan { turning: false, ..plan }.programs(&tools);
+        assert!(before.iter().all(|program| !program.contains("turn(")));
     }
 
     #[test]
@@ -364,6 +460,7 @@ mod tests {
             nearby: vec![("loom".to_owned(), "place_loom".to_owned())],
             surroundings: None,
             finders_in_turn: true,
+            turning: false,
         };
         insta::assert_snapshot!(plan.programs(&tools()).last().unwrap(), @r#"
         function tie_rope() {

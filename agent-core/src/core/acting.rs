@@ -58,6 +58,7 @@ impl Core {
             // An achievement is unlocked once in an episode, so a repeated task would never be done.
             self.episode.done.insert(call.name.clone());
         }
+        self.falling.note(&self.episode.first, &self.episode.observation.state, &report, call, verified);
         self.episode.observation = report.observation;
         self.episode.look = None;
         self.note_what_is_done(&call.name, verified);
@@ -80,6 +81,10 @@ impl Core {
                 self.guard = Guard::default();
                 effects.extend(self.next_episode(format!("{what} was done again and again")));
                 return effects;
+            }
+            Repetition::Persistent { .. } if self.config.live_on => {
+                self.guard = Guard::default();
+                self.curriculum.set_aside(&call.name);
             }
             Repetition::Persistent { call: what } => {
                 effects.extend(self.finish(FinishReason::Repetition { what }));

@@ -27,10 +27,7 @@ impl Core {
     /// Asks the curriculum for proposals, and the controller for a choice where there is one to make.
     pub(super) fn propose(&mut self) -> Vec<Effect> {
         let mut proposals = self.proposals();
-        // What was given up would only be tried again in the same ways.
-        let is_new = |task: &String| self.curriculum.record(task).failed_writes == 0;
-        let can_learn = |proposal: &Proposal| matches!(proposal, Proposal::Learn(task) if is_new(task));
-        if self.may_discover() && !proposals.iter().any(can_learn) {
+        if self.may_discover() && !proposals.iter().any(|proposal| self.is_new(proposal)) {
             return self.discover();
         }
         if let Some(call) = self.wait(&proposals) {
@@ -44,6 +41,14 @@ impl Core {
             self.episode.done.clear();
             self.curriculum.episode_started();
             proposals = self.proposals();
+        }
+        if !proposals.iter().any(|proposal| self.is_new(proposal))
+            && let Some(task) = self.experiment()
+        {
+            return self.settle(&Proposal::Do(task), Map::new());
+        }
+        if proposals.is_empty() && self.may_live_on() {
+            return self.live_on();
         }
         if proposals.is_empty() && self.spec.question.is_some() {
             return self.without_a_skill();
@@ -80,6 +85,16 @@ impl Core {
             return self.look(AfterLook::Choose { proposals });
         }
         self.recall_for(proposals)
+    }
+
+    /// Whether it is about a skill that was never given up: what was given up would only be tried again in the same ways.
+    fn is_new(&self, proposal: &Proposal) -> bool {
+        matches!(proposal, Proposal::Learn(task) if self.curriculum.record(task).failed_writes == 0)
+    }
+
+    /// Whether there is a task that could be learned next and was never given up.
+    pub(super) fn may_learn_more(&self) -> bool {
+        self.proposals().iter().any(|proposal| self.is_new(proposal))
     }
 
     /// Looks up memories and tools for a choice, where there may be any.
@@ -156,7 +171,7 @@ impl Core {
         })
     }
 
-    fn proposals(&self) -> Vec<Proposal> {
+    pub(super) fn proposals(&self) -> Vec<Proposal> {
         let skills = self.skills();
         let situation = Situation {
             planner: &self.planner,
@@ -222,7 +237,7 @@ impl Core {
         }
     }
 
-    fn settle(&mut self, proposal: &Proposal, args: Map<String, Value>) -> Vec<Effect> {
+    pub(super) fn settle(&mut self, proposal: &Proposal, args: Map<String, Value>) -> Vec<Effect> {
         let task = proposal.task().to_owned();
         let learning = matches!(proposal, Proposal::Learn(_));
         self.news |= learning;

@@ -18,6 +18,8 @@ mod discovering;
 mod episodes;
 pub mod goals;
 mod guard;
+mod habits;
+mod living;
 mod looking;
 pub mod planner;
 mod prompts;
@@ -39,6 +41,7 @@ use consulting::Consultations;
 use curriculum::Curriculum;
 use discovering::Discoveries;
 use guard::Guard;
+use habits::Falling;
 use planner::Planner;
 use serde_json::Value;
 use sojourn_memory::{EventSeq, MemoryId};
@@ -87,6 +90,11 @@ pub struct Core {
     moments: Vec<Moment>,
     /// Attempts to write a reflex, by cause of death.
     reflex_attempts: BTreeMap<String, u32>,
+    /// Searches for habits, and those in a row that found none.
+    searches: u64,
+    vain_searches: u32,
+    /// What falls by itself, and which skill raises it.
+    falling: Falling,
     /// Reasons of demotions, by skills that have not been repaired yet.
     demoted: BTreeMap<String, Demotion>,
     /// The record of the event under way.
@@ -146,6 +154,9 @@ impl Core {
             given_up: 0,
             moments: Vec::new(),
             reflex_attempts: BTreeMap::new(),
+            searches: 0,
+            vain_searches: 0,
+            falling: Falling::default(),
             demoted: BTreeMap::new(),
             seq: EventSeq(0),
             experiences: Experiences::default(),

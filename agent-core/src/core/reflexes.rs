@@ -16,6 +16,11 @@ const SKILLS_NEEDED: usize = 3;
 const PRIORITY: u8 = 100;
 /// Most bytes of a name made from a cause of death.
 const NAME_LENGTH: usize = 40;
+/// Stages in which habits are told apart: their name, the practice episodes of each, and the habits that are tried in it at most. All
+/// take part in the first.
+const SIFTING: [(&str, u32, usize); 3] = [("sift", 2, usize::MAX), ("sift again", 4, 10), ("sift last", 8, 3)];
+/// Searches without a gain after which a run searches no more.
+const VAIN_SEARCHES: u32 = 2;
 /// Importance, from 1 to 10, of the memory that a reflex was learned.
 const LEARNED: f32 = 7.0;
 
@@ -34,6 +39,8 @@ pub(super) struct ReflexDraft {
     phase: TrialPhase,
     /// Whether the teacher writes, because the controller gave up.
     taught: bool,
+    /// Whether the candidates are habits that a program made.
+    searched: bool,
 }
 
 impl ReflexDraft {
@@ -47,6 +54,8 @@ impl ReflexDraft {
 /// episodes that it was chosen in than it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum TrialPhase {
+    /// All habits that a program made, in a few episodes each, then the best of them in more.
+    Sifting { stage: usize },
     /// All candidates, in a few episodes.
     Screening,
     /// The best candidate, in many fresh episodes.
@@ -57,7 +66,8 @@ impl Core {
     /// Writes a reflex against the death that ended the episode, or starts the next episode.
     pub(super) fn after_death(&mut self, cause: String) -> Vec<Effect> {
         let moments = std::mem::take(&mut self.moments);
-        let Some(config) = self.config.reflexes.clone().filter(|config| config.write) else {
+        let writes = |config: &ReflexConfig| config.write || config.search;
+        let Some(config) = self.config.reflexes.clone().filter(writes) else {
             return self.next_episode(cause);
         };
         let attempts = self.reflex_attempts.get(&cause).copied().unwrap_or(0);
@@ -71,6 +81,10 @@ impl Core {
         {
             return self.next_episode(cause);
         }
+        // While there is something to learn, practice episodes would show little of what habits are worth.
+        if !config.write && self.may_learn_more() {
+            return self.next_episode(cause);
+        }
         self.reflex_attempts.insert(cause.clone(), attempts + 1);
         let draft = ReflexDraft {
             name: self.reflex_name(&cause),
@@ -82,8 +96,38 @@ impl Core {
             candidates: Vec::new(),
             phase: TrialPhase::Screening,
             taught: false,
+            searched: false,
         };
+        if config.search && !self.may_learn_more() {
+            return self.search_habit(draft);
+        }
         self.write_reflex(draft)
+    }
+
+    /// Tries habits that a program makes of what is known; without any, or after them, the controller writes.
+    fn search_habit(&mut self, mut draft: ReflexDraft) -> Vec<Effect> {
+        let sources = if self.vain_searches < VAIN_SEARCHES {
+            self.habits_to_try(&draft.name, &draft.moments)
+        } else {
+            Vec::new()
+        };
+        if sources.is_empty() {
+            return self.after_search(draft);
+        }
+        draft.candidates = sources;
+        draft.phase = TrialPhase::Sifting { stage: 0 };
+        draft.searched = true;
+        self.try_reflexes(draft)
+    }
+
+    /// Has the controller write the reflex, where the run wants that.
+    fn after_search(&mut self, mut draft: ReflexDraft) -> Vec<Effect> {
+        let writes = self.config.reflexes.as_ref().is_some_and(|config| config.write);
+        if writes && self.over_budget().is_none() {
+            draft.searched = false;
+            return self.write_reflex(draft);
+        }
+        self.give_up_reflex(draft)
     }
 
     /// The name of a reflex against `cause`: `against_fell_asleep`, with a number where that is taken.
@@ -168,6 +212,7 @@ impl Core {
     fn try_reflexes(&mut self, draft: ReflexDraft) -> Vec<Effect> {
         let Some(config) = &self.config.reflexes else { return self.next_episode(draft.cause) };
         let (purpose, count) = match draft.phase {
+            TrialPhase::Sifting { stage } => (SIFTING[stage].0, SIFTING[stage].1),
             TrialPhase::Screening => ("screen", config.screening),
             TrialPhase::Confirming => ("confirm", config.confirming),
         };
@@ -178,6 +223,8 @@ impl Core {
             seeds: (0..count).map(|i| seeds::world(self.config.seed, &purpose, u64::from(i))).collect(),
             steps: config.steps,
             moments: draft.moments.clone(),
+            granted: if draft.searched { self.habitual_skills() } else { Vec::new() },
+            live_on: self.config.live_on,
         };
         self.phase = Phase::TryingReflexes(draft);
         vec![Effect::TryReflexes { plan }]
@@ -192,8 +239,15 @@ impl Core {
             let admitted = trials.first().and_then(|trial| self.admit_reflex(&draft, trial));
             return match admitted {
                 Some(effects) => effects,
+                None if draft.searched => {
+                    self.vain_searches += 1;
+                    self.after_search(draft)
+                }
                 None => self.next_reflex_round(draft, trials.first()),
             };
+        }
+        if let TrialPhase::Sifting { stage } = draft.phase {
+            return self.sifted(draft, trials, stage);
         }
         let best = (0..draft.candidates.len().min(trials.len()))
             .filter(|&i| trials[i].acts && trials[i].wasm.is_some())
@@ -229,6 +283,37 @@ impl Core {
             (draft.taught, draft.round) = (true, 0);
             return self.write_reflex(draft);
         }
+        self.give_up_reflex(draft)
+    }
+
+    /// Tries the better habits further, and the best of all in many episodes.
+    fn sifted(
+        &mut self,
+        mut draft: ReflexDraft,
+        trials: &[ReflexCandidateTrial],
+        stage: usize,
+    ) -> Vec<Effect> {
+        let tried = draft.candidates.iter().zip(trials).filter(|(_, trial)| trial.wasm.is_some());
+        let mut ranked: Vec<(f64, &String)> =
+            tried.map(|(source, trial)| (improvement(&trial.trial), source)).collect();
+        ranked.retain(|(gain, _)| *gain > 0.0);
+        ranked.sort_by(|one, other| other.0.total_cmp(&one.0));
+        let next = SIFTING.get(stage + 1);
+        ranked.truncate(next.map_or(1, |(_, _, most)| *most));
+        let best: Vec<String> = ranked.into_iter().map(|(_, source)| source.clone()).collect();
+        if best.is_empty() {
+            self.vain_searches += 1;
+            return self.after_search(draft);
+        }
+        draft.candidates = best;
+        draft.phase = match next {
+            Some(_) => TrialPhase::Sifting { stage: stage + 1 },
+            None => TrialPhase::Confirming,
+        };
+        self.try_reflexes(draft)
+    }
+
+    fn give_up_reflex(&mut self, draft: ReflexDraft) -> Vec<Effect> {
         let mut effects = vec![Effect::ReportMilestone {
             milestone: Milestone::ReflexGivenUp { cause: draft.cause.clone() },
         }];
@@ -246,10 +331,14 @@ impl Core {
             parameters: Vec::new(),
             precondition: None,
             postcondition: None,
-            origin: Origin::Model {
-                model: self.author(draft.taught),
-                run: self.origin.run.to_string(),
-                seq: self.requests,
+            origin: if draft.searched {
+                Origin::Exploration { run: self.origin.run.to_string(), seq: self.searches }
+            } else {
+                Origin::Model {
+                    model: self.author(draft.taught),
+                    run: self.origin.run.to_string(),
+                    seq: self.requests,
+                }
             },
             kind: Kind::Reflex { priority: PRIORITY, cooldown: 0 },
             environment: self.spec.name.clone(),
@@ -257,7 +346,9 @@ impl Core {
             source: draft.candidates.first()?.clone(),
         };
         let compiled = Compiled { engine: self.origin.engine.clone(), wasm: tried.wasm.clone()?.0 };
-        let skill = self.library.prepare(skill_draft, compiled, std::iter::empty());
+        // A function of the state calls nothing.
+        let tools = self.spec.tools.iter().filter(|_| draft.searched).map(|tool| tool.name.as_str());
+        let skill = self.library.prepare(skill_draft, compiled, tools);
         let skill = self.addressed(skill).made_from_outside(self.tainted());
         let id = skill.manifest.id.clone();
         let changes = vec![
@@ -288,6 +379,15 @@ impl Core {
         effects.extend(self.next_episode(draft.cause.clone()));
         Some(effects)
     }
+}
+
+/// The relative gain in steps and achievements together.
+fn improvement(trial: &ReflexTrial) -> f64 {
+    let figures = trial.figures();
+    [figures.steps, figures.achievements]
+        .map(|measure| measure.with / measure.without.max(1.0) - measure.without.min(1.0))
+        .iter()
+        .sum()
 }
 
 /// Mean steps that an episode lasted longer with a reflex.

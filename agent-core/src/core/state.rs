@@ -118,6 +118,10 @@ pub(super) struct Episode {
     pub repeated_at: Option<u64>,
     /// Calls that only waited for a number to fall.
     pub waits: u32,
+    /// `steps` at the last time that tasks which had failed became available again (`live_on`).
+    pub tried_again_at: u64,
+    /// Calls that only let time pass, and how many of them in a row took no step (`live_on`).
+    pub pastimes: (usize, u32),
     /// Whether no episode is under way.
     pub over: bool,
 }
@@ -137,6 +141,8 @@ impl Episode {
             plan: VecDeque::new(),
             repeated_at: None,
             waits: 0,
+            tried_again_at: 0,
+            pastimes: (0, 0),
             over: true,
         }
     }
@@ -151,6 +157,8 @@ impl Episode {
         self.steps = 0;
         self.repeated_at = None;
         self.waits = 0;
+        self.tried_again_at = 0;
+        self.pastimes = (0, 0);
         self.over = false;
     }
 }

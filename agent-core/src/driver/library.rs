@@ -52,8 +52,13 @@ impl Driver {
             }
             let Kind::Reflex { cooldown, .. } = manifest.kind else { continue };
             let program = load_program(&self.sandbox, entry, &mut self.programs)?;
-            let reflex = self.sandbox.reflex(&program, &self.core.config().actor.tick_limits());
-            self.reflexes.push(LiveReflex::new(&manifest.name, reflex, cooldown));
+            self.reflexes.push(if manifest.calls.is_empty() {
+                let reflex = self.sandbox.reflex(&program, &self.core.config().actor.tick_limits());
+                LiveReflex::new(&manifest.name, reflex, cooldown)
+            } else {
+                let grants = manifest.calls.iter().cloned().collect();
+                LiveReflex::habit(&manifest.name, program, grants, cooldown)
+            });
         }
         // Reflexes that were loaded before keep their cooldown.
         for reflex in &mut self.reflexes {

@@ -144,6 +144,12 @@ pub struct ReflexTrialPlan {
     pub steps: u32,
     /// States before a death. A candidate that takes no action in any of them is not tried.
     pub moments: Vec<Moment>,
+    /// Skills that candidates may call; without any they are functions of the state.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub granted: Vec<String>,
+    /// Whether an episode goes on where no task is left.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub live_on: bool,
 }
 
 /// Results of one candidate for a reflex.

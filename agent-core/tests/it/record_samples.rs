@@ -134,6 +134,8 @@ fn effects() -> Vec<Effect> {
         Effect::RetestSkills { skills: Vec::new() },
         Effect::TryReflexes {
             plan: ReflexTrialPlan {
+                granted: vec![],
+                live_on: false,
                 name: "flee".into(),
                 candidates: vec!["function flee() { return null; }".into()],
                 seeds: vec![1],

@@ -3,6 +3,7 @@
 use crate::game::{AREA, Game, Item, Kind, Material, Object, Pos, WALKABLE, named_enum};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
+use std::sync::LazyLock;
 
 /// The view has 9 × 7 cells: this many to the west and to the east …
 const REACH_X: i32 = 4;
@@ -54,7 +55,10 @@ pub(crate) fn view(here: Pos) -> impl Iterator<Item = Pos> {
 impl Thing {
     /// The thing that a cell of `material` is, if there is a reason to go there.
     fn of_material(material: Material) -> Option<Self> {
-        Self::named(material.name())
+        // Asked for every cell in every step.
+        static THINGS: LazyLock<Vec<Option<Thing>>> =
+            LazyLock::new(|| Material::ALL.iter().map(|material| Thing::named(material.name())).collect());
+        THINGS.get(material as usize).copied().flatten()
     }
 
     /// Whether an object is one of these. A ripe plant is also a plant.

@@ -176,8 +176,13 @@ impl Core {
         granted: Vec<String>,
     ) -> TrialPlan {
         let worlds = self.config.actor.admission.worlds;
+        let given_up = self.curriculum.record(&task.name).failed_writes;
+        let purpose = match given_up {
+            1.. if self.config.rules >= 9 => format!("{} {given_up}", task.name),
+            _ => task.name.clone(),
+        };
         let seeds = (0..worlds * SPARE_WORLDS)
-            .map(|i| self.practice_seed(&task.name, &task.name, i as u64))
+            .map(|i| self.practice_seed(&task.name, &purpose, i as u64))
             .collect();
         let nothing_held = Value::Null;
         let mut prelude = self.planner.missing_tools(&task.name, &nothing_held);

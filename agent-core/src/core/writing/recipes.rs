@@ -88,6 +88,7 @@ impl Planner {
             nearby,
             surroundings: None,
             finders_in_turn: self.rules() >= 8,
+            turning: self.rules() >= 9,
         })
     }
 

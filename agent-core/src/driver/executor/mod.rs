@@ -148,6 +148,7 @@ impl SkillExecutor {
             steps_left: 0,
             episode_step: 0,
             tally: Tally::default(),
+            in_habit: false,
             tainted: false,
         };
         Ok(Self { sandbox, library, limits, shared: Arc::new(Mutex::new(shared)), toolkit: None })
@@ -201,17 +202,7 @@ impl SkillExecutor {
             shared.tally = Tally::default();
             shared.state.clone()
         };
-        let host = SkillHost {
-            sandbox: self.sandbox.clone(),
-            library: Arc::clone(&self.library),
-            limits: self.limits.clone(),
-            shared: Arc::clone(&self.shared),
-            grants: skill.grants.clone(),
-            tools: skill.tools,
-            toolkit: self.toolkit.clone(),
-            depth: 0,
-            seed,
-        };
+        let host = self.host(skill.grants.clone(), skill.tools, seed);
         let (error, verified) = host.run(skill, &call.args).await;
         let mut shared = self.shared.lock().await;
         let tally = std::mem::take(&mut shared.tally);
@@ -219,6 +210,22 @@ impl SkillExecutor {
             return Err(reason);
         }
         Ok(tally.into_run(error, verified, before, shared.state.clone(), shared.tainted))
+    }
+
+    /// What answers the calls of a program with these grants.
+    fn host(&self, grants: Grants, tools: ToolReach, seed: u64) -> SkillHost {
+        SkillHost {
+            sandbox: self.sandbox.clone(),
+            library: Arc::clone(&self.library),
+            limits: self.limits.clone(),
+            shared: Arc::clone(&self.shared),
+            grants,
+            tools,
+            toolkit: self.toolkit.clone(),
+            depth: 0,
+            seed,
+            habit: None,
+        }
     }
 
     /// Whether the environment has a tool of this name.
@@ -235,7 +242,13 @@ impl SkillExecutor {
         shared.steps_left = max_steps;
         shared.tally = Tally::default();
         let before = shared.state.clone();
-        let result = shared.call_tool(0, call).await;
+        drop(shared);
+        let habits = self.host(Grants::default(), ToolReach::Nothing, 0).follow_habits().await;
+        let mut shared = self.shared.lock().await;
+        let result = match habits {
+            Ok(()) => shared.call_tool(0, call).await,
+            Err(stopped) => Err(stopped),
+        };
         let tally = std::mem::take(&mut shared.tally);
         if let Some(reason) = tally.failed {
             return Err(reason);

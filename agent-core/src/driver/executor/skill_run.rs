@@ -66,6 +66,8 @@ pub(super) struct Tally {
     pub(super) steps: u32,
     pub(super) reward: f64,
     pub(super) reflex_steps: u32,
+    /// Steps of habits.
+    pub(super) habit_steps: u32,
     pub(super) harm: f64,
     pub(super) touched: BTreeSet<JsonPointer>,
     pub(super) unlocked: Vec<Unlocked>,
@@ -80,6 +82,11 @@ pub(super) struct Tally {
 }
 
 impl Tally {
+    /// The steps that the skill took itself, or a reflex while it acted.
+    pub(super) fn own_steps(&self) -> u32 {
+        self.steps - self.habit_steps
+    }
+
     /// The result of the run that this is the tally of.
     pub(super) fn into_run(
         self,

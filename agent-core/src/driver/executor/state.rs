@@ -38,6 +38,8 @@ pub(super) struct ExecutorState {
     pub(super) steps_left: u32,
     pub(super) episode_step: u64,
     pub(super) tally: Tally,
+    /// Whether a habit is acting.
+    pub(super) in_habit: bool,
     /// Whether content from outside may have influenced the skill.
     pub(super) tainted: bool,
 }
@@ -163,10 +165,11 @@ impl ExecutorState {
         // JSON has no other numbers.
         let reward = if outcome.reward.is_finite() { outcome.reward } else { 0.0 };
         self.tally.reward += reward;
-        self.tally.reflex_steps += u32::from(reflex.is_some());
+        self.tally.reflex_steps += u32::from(reflex.is_some() || self.in_habit);
+        self.tally.habit_steps += u32::from(self.in_habit);
         let harm: f64 = self.vitals.iter().map(|path| loss(&self.state, &outcome.state, path)).sum();
         self.tally.harm = (self.tally.harm + harm).min(f64::MAX);
-        if reflex.is_none() {
+        if reflex.is_none() && !self.in_habit {
             let changed = |path: &&JsonPointer| path.find(&self.state) != path.find(&outcome.state);
             self.tally.touched.extend(self.watched.iter().filter(changed).cloned());
         }

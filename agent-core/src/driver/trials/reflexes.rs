@@ -10,7 +10,6 @@ use super::super::time_limit::WorkWatch;
 use crate::config::{ActorConfig, Budgets, RunConfig};
 use crate::core::Core;
 use crate::model::{ActReport, Effect, Event, ReflexCandidateTrial, ReflexTrialPlan, RunOrigin};
-use serde_json::Value;
 use sojourn_sandbox::Sandbox;
 use sojourn_skills::{Arm, LibraryState, PairedEpisode, ReflexTrial, Wasm};
 use sojourn_tools::{EndingKind, Environment, EnvironmentSpec};
@@ -65,11 +64,11 @@ impl ReflexTrialRunner {
         for (index, seed) in plan.seeds.iter().enumerate() {
             self.watch.check()?;
             self.watch.begin(LongWork::ReflexTrials, index + 1, plan.seeds.len());
-            let (back, without) = self.run_episode(*seed, plan.steps, None, world).await?;
+            let (back, without) = self.run_episode(plan, *seed, None, world).await?;
             world = back;
             for (reflex, trial) in candidates.iter().zip(&mut trials) {
                 let Some(reflex) = reflex else { continue };
-                let (back, with) = self.run_episode(*seed, plan.steps, Some(reflex.clone()), world).await?;
+                let (back, with) = self.run_episode(plan, *seed, Some(reflex.clone()), world).await?;
                 world = back;
                 trial.trial.episodes.push(PairedEpisode { seed: *seed, with, without });
             }
@@ -98,10 +97,15 @@ impl ReflexTrialRunner {
         };
         let program = self.sandbox.load(&wasm).map_err(|error| DriveError::Sandbox(error.to_string()))?;
         trial.wasm = Some(Wasm(wasm));
+        if !plan.granted.is_empty() {
+            trial.acts = true;
+            let grants = plan.granted.iter().cloned().collect();
+            return Ok((Some(LiveReflex::habit(&plan.name, program, grants, 0)), trial));
+        }
         let mut live =
             LiveReflex::new(&plan.name, self.sandbox.reflex(&program, &self.actor.tick_limits()), 0);
         for moment in &plan.moments {
-            if let Ok(Value::String(action)) = live.reflex.tick(&moment.state).await {
+            if let Some(action) = live.answer(&moment.state).await {
                 trial.acts |= action != moment.action && self.spec.actions.contains(&action);
             }
         }
@@ -114,8 +118,8 @@ impl ReflexTrialRunner {
     /// When the environment or the sandbox fails.
     pub async fn run_episode(
         &self,
+        plan: &ReflexTrialPlan,
         seed: u64,
-        steps: u32,
         candidate: Option<LiveReflex>,
         mut world: Box<dyn Environment>,
     ) -> Result<(Box<dyn Environment>, Arm), DriveError> {
@@ -124,12 +128,13 @@ impl ReflexTrialRunner {
         let config = RunConfig {
             seed: self.seed,
             episodes: vec![seed],
-            episode_steps: u64::from(steps),
+            episode_steps: u64::from(plan.steps),
             learning: false,
             memory: false,
             deliberate: false,
             library: true,
-            repeat_tasks: true,
+            repeat_tasks: !plan.live_on,
+            live_on: plan.live_on,
             budgets: Budgets::default(),
             actor: self.actor.clone(),
             ..RunConfig::default()
@@ -158,7 +163,11 @@ impl ReflexTrialRunner {
                         self.actor.limits.clone(),
                     )?;
                     executor.set_episode_step(u64::from(arm.steps)).await;
-                    let run = executor.run_skill(&call, max_steps, self.seed).await;
+                    let run = if self.skills.contains_key(&call.name) {
+                        executor.run_skill(&call, max_steps, self.seed).await
+                    } else {
+                        executor.call_tool(&call, max_steps).await
+                    };
                     (world, reflexes) = executor.into_parts()?;
                     let run = run?;
                     idle = if run.steps == 0 { idle + 1 } else { 0 };

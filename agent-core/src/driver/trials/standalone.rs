@@ -10,7 +10,7 @@ use super::reflexes::ReflexTrialRunner;
 use crate::config::{CORE_RULES, RunConfig};
 use crate::core::planner::Planner;
 use crate::core::{seeds, trial_calls};
-use crate::model::{ReflexSource, RunOrigin};
+use crate::model::{ReflexSource, ReflexTrialPlan, RunOrigin};
 use sojourn_memory::RunId;
 use sojourn_sandbox::{Limits, Program, Sandbox};
 use sojourn_skills::{
@@ -167,8 +167,13 @@ impl StandaloneTrials {
             Kind::Reflex { cooldown, .. } => cooldown,
             Kind::Skill => 0,
         };
-        let reflex = self.runner.sandbox.reflex(&program, &config.actor.tick_limits());
-        let candidate = LiveReflex::new(&manifest.name, reflex, cooldown);
+        let candidate = if manifest.calls.is_empty() {
+            let reflex = self.runner.sandbox.reflex(&program, &config.actor.tick_limits());
+            LiveReflex::new(&manifest.name, reflex, cooldown)
+        } else {
+            let grants = manifest.calls.iter().cloned().collect();
+            LiveReflex::habit(&manifest.name, program, grants, cooldown)
+        };
         let trials = ReflexTrialRunner {
             sandbox: self.runner.sandbox.clone(),
             skills: Arc::clone(&self.runner.library),
@@ -186,12 +191,21 @@ impl StandaloneTrials {
         };
         let purpose = format!("admission of {}", manifest.name);
         let rule = config.reflexes.clone().unwrap_or_default();
+        let plan = ReflexTrialPlan {
+            name: manifest.name.clone(),
+            candidates: Vec::new(),
+            seeds: Vec::new(),
+            steps: rule.steps,
+            moments: Vec::new(),
+            granted: Vec::new(),
+            live_on: config.live_on,
+        };
         let seeds = (0..rule.confirming).map(|index| seeds::world(seed, &purpose, index.into()));
         let (mut world, mut trial) = (environment, ReflexTrial::default());
         for seed in seeds {
             let (without, with);
-            (world, without) = trials.run_episode(seed, rule.steps, None, world).await?;
-            (world, with) = trials.run_episode(seed, rule.steps, Some(candidate.clone()), world).await?;
+            (world, without) = trials.run_episode(&plan, seed, None, world).await?;
+            (world, with) = trials.run_episode(&plan, seed, Some(candidate.clone()), world).await?;
             trial.episodes.push(PairedEpisode { seed, with, without });
         }
         Ok((world, trial))

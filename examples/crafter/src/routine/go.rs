@@ -100,8 +100,8 @@ fn unseen_from(scene: Scene<'_>, pos: Pos) -> usize {
 fn most_promising(scene: Scene<'_>, ways: &Ways, heading: (f64, f64)) -> Option<Pos> {
     let here = scene.here();
     let score = |pos: Pos| {
-        let unseen = unseen_from(scene, pos);
         let steps = f64::from(ways.cost(pos)?) / 10.0;
+        let unseen = unseen_from(scene, pos);
         let onward = f64::from(pos.x - here.x) * heading.0 + f64::from(pos.y - here.y) * heading.1;
         (pos != here && unseen >= WORTH_SEEING).then_some((steps - 0.35 * unseen as f64 - 0.25 * onward, pos))
     };
