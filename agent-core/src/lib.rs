@@ -32,7 +32,7 @@ pub use driver::{
     Journal, JournalError, LongWork, Noted, Notice, Observer, Outcome, Provenance, Question, RecordIndex,
     RecordedRun, RedactedEnvironment, Redactor, ReplayPosition, Requests, RunMemory, RunningTime, Silent,
     SingleRun, StandaloneTrials, SurveyPlan, Texts, TimeSource, Tools, Unattended, Unredactable, attachment,
-    call_hash, now_ms, run_once, survey,
+    HealingPlan, call_hash, heal_recording, now_ms, run_once, survey,
 };
 pub use log::blobs::{inflate, is_forgotten, stored_and_read};
 pub use model::*;

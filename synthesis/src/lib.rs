@@ -18,6 +18,9 @@
 //! * `frontier/` goes on where effects need other effects before them: rules of what a call needs and brings about, by which it gets to
 //!   where more can be found out.
 //!
+//! * [`Recording`] is a demonstration by a person, with arguments in the place of the goal's words; a [`Healer`] finds a way that differs
+//!   little from it where a world has changed.
+//!
 //! The crate knows no model and no particular environment. An environment declares in its
 //! [`ExplorationSpec`](sojourn_tools::ExplorationSpec) which tools may be called at random, and which fields of its state describe
 //! elements. A state is read as a [`UiState`] once, at the border.
@@ -162,19 +165,23 @@ mod exploration;
 #[cfg(test)]
 mod fixtures;
 mod frontier;
+mod healing;
 mod javascript;
 mod plan;
 mod play;
 mod recipe;
+mod recording;
 mod synthesis;
 mod ui;
 mod world;
 
 pub use discovery::{Change, Effect, FieldKind, StateField, Survey, identifier};
 pub use exploration::Explorer;
+pub use healing::{Healed, Healer};
 pub use frontier::{Beliefs, DiscoveryPlan, Documentation, FrontierExplorer, Rule, Use};
 pub use plan::{DemonstratedCall, Demonstration, ExplorationPlan, Findings, PLAY_RULES, QUIET_EPISODES};
 pub use play::{StateExplorer, calls_to_try};
+pub use recording::Recording;
 pub use recipe::{Batches, PlannedItem, RecipePlan, Surroundings};
 pub use ui::{ElementId, Field, FieldValue, Group, LeftOut, UiElement, UiState, UiStateError};
 pub use world::{CallResult, ExplorationError, PracticeWorld, RunResult};
