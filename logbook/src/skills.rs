@@ -125,7 +125,9 @@ pub fn description(state: &LibraryState, event: &LibraryEvent) -> String {
             let changes = &skill.manifest.changes;
             let why = if changes.is_empty() { String::new() } else { format!(": {}", changes.join("; ")) };
             match skill.manifest.repairs.as_ref().and_then(|id| state.entry(id)) {
-                Some(repaired) => format!("drafted, to repair version {}{why}", repaired.skill.manifest.version),
+                Some(repaired) => {
+                    format!("drafted, to repair version {}{why}", repaired.skill.manifest.version)
+                }
                 None => format!("drafted{why}"),
             }
         }

@@ -177,11 +177,11 @@ mod world;
 
 pub use discovery::{Change, Effect, FieldKind, StateField, Survey, identifier};
 pub use exploration::Explorer;
-pub use healing::{Healed, Healer};
 pub use frontier::{Beliefs, DiscoveryPlan, Documentation, FrontierExplorer, Rule, Use};
+pub use healing::{Healed, Healer};
 pub use plan::{DemonstratedCall, Demonstration, ExplorationPlan, Findings, PLAY_RULES, QUIET_EPISODES};
 pub use play::{StateExplorer, calls_to_try};
-pub use recording::Recording;
 pub use recipe::{Batches, PlannedItem, RecipePlan, Surroundings};
+pub use recording::Recording;
 pub use ui::{ElementId, Field, FieldValue, Group, LeftOut, UiElement, UiState, UiStateError};
 pub use world::{CallResult, ExplorationError, PracticeWorld, RunResult};

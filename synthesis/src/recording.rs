@@ -56,7 +56,8 @@ impl Recording {
     fn recorded_step(&self, environment: &EnvironmentSpec, step: &DemonstratedCall) -> RecordedStep {
         let tool = environment.tools.iter().find(|tool| tool.name == step.call.name);
         let order = tool.map_or(&[][..], |tool| &tool.parameters);
-        let place = |name: &str| order.iter().position(|parameter| parameter.name == name).unwrap_or(order.len());
+        let place =
+            |name: &str| order.iter().position(|parameter| parameter.name == name).unwrap_or(order.len());
         let mut args: Vec<(&String, &Value)> = step.call.args.iter().collect();
         args.sort_by_key(|(name, _)| place(name));
         let recorded = |(name, value): (&String, &Value)| {

@@ -109,7 +109,8 @@ pub use source::{FixedSource, ToolSource};
 pub use sources::{SourceError, SourceSettings};
 pub use spec::{
     Effects, Evidence, Example, Ingredient, Parameter, ParameterKind, Recipe, ResidueClass, ResultKind,
-    TaskSpec, ToolSpec, Waiting, arguments_schema, function_head, recipes_by_task, signature, with_defaults, with_examples,
+    TaskSpec, ToolSpec, Waiting, arguments_schema, function_head, recipes_by_task, signature, with_defaults,
+    with_examples,
 };
 pub use tool::{
     AllowsPart, CallContext, CallProgress, FailureKind, Need, Tool, ToolCall, ToolError, ToolOutcome,

@@ -55,7 +55,8 @@ fn with_password(place: &Place, password: &str, args: &[&str]) -> Answer {
 fn record(place: &Place, site: &Site, more: &[&str]) -> Answer {
     place.write("steps.txt", STEPS);
     let url = format!("{}/login", site.address);
-    let args = [&["skills", "record", "log_in", "--url", &url, "--input", "steps.txt", "--json"][..], more].concat();
+    let args =
+        [&["skills", "record", "log_in", "--url", &url, "--input", "steps.txt", "--json"][..], more].concat();
     with_password(place, ADA, &args)
 }
 
@@ -83,16 +84,21 @@ fn a_recording_says_what_it_needs() {
     let place = place();
     let nothing = place.run(&["skills", "record", "log_in"]);
     assert!(nothing.stderr.contains("--url"), "{nothing}");
-    for (name, why) in [("log in", "no name of a function"), ("click", "another meaning"), ("while", "another meaning")] {
-        let bad = place.run(&["skills", "record", name, "--url", "http://127.0.0.1:9/", "--input", "none.txt"]);
+    for (name, why) in
+        [("log in", "no name of a function"), ("click", "another meaning"), ("while", "another meaning")]
+    {
+        let bad =
+            place.run(&["skills", "record", name, "--url", "http://127.0.0.1:9/", "--input", "none.txt"]);
         assert_eq!(bad.code, 3, "{bad}");
         place.write("empty.txt", "");
-        let bad = place.run(&["skills", "record", name, "--url", "http://127.0.0.1:9/", "--input", "empty.txt"]);
+        let bad =
+            place.run(&["skills", "record", name, "--url", "http://127.0.0.1:9/", "--input", "empty.txt"]);
         assert_eq!(bad.code, 2, "{bad}");
         assert!(bad.stderr.contains(why), "{bad}");
     }
     place.write("secret.txt", "type(\"Password\", \"${NOBODY_SET_THIS}\")");
-    let unset = place.run(&["skills", "record", "x", "--url", "http://127.0.0.1:9/", "--input", "secret.txt"]);
+    let unset =
+        place.run(&["skills", "record", "x", "--url", "http://127.0.0.1:9/", "--input", "secret.txt"]);
     assert!(unset.stderr.contains("NOBODY_SET_THIS is not set"), "{unset}");
     let no_url = place.run(&["skills", "record", "x", "--url", "example", "--input", "empty.txt"]);
     assert!(no_url.stderr.contains("no address of a page"), "{no_url}");
@@ -132,14 +138,19 @@ mod with_browser {
         );
         assert_eq!(
             recorded["steps"],
-            json!(["type(textbox \"User name\", user)", "type(textbox \"Password\", password)", "click(button \"Log in\")"])
+            json!([
+                "type(textbox \"User name\", user)",
+                "type(textbox \"Password\", password)",
+                "click(button \"Log in\")"
+            ])
         );
         assert_eq!(recorded["success"], "document.body.innerText.includes(\"Welcome,\")");
         let agent = std::fs::read_to_string(place.path().join("log_in.toml")).unwrap();
         assert!(agent.contains(&format!("send = [\"{}/login\"]", site.address)), "{agent}");
 
         let run = ["skills", "run", "log_in", "--agent", "log_in.toml", "--json", "--args"];
-        let with = |password: &str, args: &str| with_password(&place, password, &[&run[..], &[args]].concat());
+        let with =
+            |password: &str, args: &str| with_password(&place, password, &[&run[..], &[args]].concat());
         let bob = with(BOB, r#"{"user": "bob"}"#);
         assert!(bob.is_ok(), "{bob}");
         assert!(bob.json()["result"]["after"].to_string().contains("success"), "{bob}");
@@ -147,10 +158,14 @@ mod with_browser {
         let wrong = with(ADA, r#"{"user": "bob"}"#);
         assert_eq!(wrong.code, 1, "{wrong}");
         let unset = place.run(&[&run[..], &[r#"{"user": "bob"}"#]].concat());
-        assert!(!unset.is_ok() && unset.stdout.contains("set the environment variable MEMBER_PASSWORD"), "{unset}");
+        assert!(
+            !unset.is_ok() && unset.stdout.contains("set the environment variable MEMBER_PASSWORD"),
+            "{unset}"
+        );
 
         let agent = ["--agent", "log_in.toml"];
-        let same = with_password(&place, ADA, &[&["skills", "heal", "log_in", "--json"][..], &agent].concat());
+        let same =
+            with_password(&place, ADA, &[&["skills", "heal", "log_in", "--json"][..], &agent].concat());
         assert!(same.is_ok(), "{same}");
         assert_eq!((&same.json()["healed"], &same.json()["failed"]), (&Value::Null, &json!(0)));
 
@@ -161,7 +176,8 @@ mod with_browser {
             site.become_other(variant);
             let broken = with(ADA, r#"{"user": "ada"}"#);
             assert_eq!(broken.code, 1, "{variant}: {broken}");
-            let healed = with_password(&place, ADA, &[&["skills", "heal", "log_in", "--json"][..], &agent].concat());
+            let healed =
+                with_password(&place, ADA, &[&["skills", "heal", "log_in", "--json"][..], &agent].concat());
             assert!(healed.is_ok(), "{variant}: {healed}");
             let healed = healed.json();
             assert_eq!(healed["healed"], json!(version), "{healed}");
@@ -192,7 +208,16 @@ mod with_browser {
             return;
         }
         let (site, place) = (Site::start(), place());
-        let draft = record(&place, &site, &["--until", "document.title === 'Members' && !document.forms.length", "--goal", "Log in as a member."]);
+        let draft = record(
+            &place,
+            &site,
+            &[
+                "--until",
+                "document.title === 'Members' && !document.forms.length",
+                "--goal",
+                "Log in as a member.",
+            ],
+        );
         assert!(draft.is_ok(), "{draft}");
         let draft = draft.json();
         assert_eq!((&draft["admitted"], &draft["trial"]), (&json!(false), &Value::Null));

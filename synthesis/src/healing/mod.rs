@@ -19,7 +19,7 @@ use sojourn_tools::{EnvironmentSpec, Parameter, RecordedStep, TaskSpec, ToolCall
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashSet};
 
-/// Steps in which a way may differ from the recording, at most, as a cost.
+/// The cost of the changes of a way, at most: about three of them.
 const DEAREST: u32 = 60;
 
 /// Looks for a way near a recorded one.

@@ -9,13 +9,14 @@ use std::collections::BTreeSet;
 /// Elements that may take the place of a recorded one, and elements that may stand in the way, at most.
 const SUBSTITUTES: usize = 8;
 const OBSTACLES: usize = 12;
-/// The costs of changes. A substitute costs up to [`UNLIKE`] more, by its words.
+/// The costs of changes. A substitute costs up to [`UNLIKE`] more, by its words: one of the same kind comes before a new step, since what
+/// was renamed looks like a step that is new and another that is gone.
 const SUBSTITUTE: u32 = 10;
 const OTHER_KIND: u32 = 10;
 const UNLIKE: u32 = 10;
 const MOVED: u32 = 12;
-const OBSTACLE: u32 = 16;
-const LEFT: u32 = 20;
+const OBSTACLE: u32 = 22;
+const LEFT: u32 = 24;
 
 /// One step of a way. Elements are named by kind and words, because ids are those of one episode.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -80,8 +81,7 @@ impl Move {
             Self::Recorded { moved: false, .. } | Self::Leave { .. } => None,
             Self::Recorded { at, moved: true } => Some(format!("{} comes earlier", recorded.get(*at)?)),
             Self::Substituted { at, .. } => {
-                let (was, is) = (recorded.get(*at)?.clone(), self.step(recorded)?);
-                let (mut was, mut is) = (was, is);
+                let (mut was, mut is) = (recorded.get(*at)?.clone(), self.step(recorded)?);
                 Some(format!("{} is now {}", target(&mut was)?, target(&mut is)?))
             }
             Self::Inserted { .. } => Some(format!("{} is new", self.step(recorded)?)),
@@ -96,7 +96,11 @@ fn target(step: &mut RecordedStep) -> Option<&mut RecordedArgument> {
 }
 
 /// The value of an argument in a state; `None` where its element is not there, or cannot be acted on.
-pub(super) fn value(argument: &RecordedArgument, seen: &UiState, arguments: &Map<String, Value>) -> Option<Value> {
+pub(super) fn value(
+    argument: &RecordedArgument,
+    seen: &UiState,
+    arguments: &Map<String, Value>,
+) -> Option<Value> {
     match argument {
         RecordedArgument::Element { kind, label } => {
             let is_it = |one: &&UiElement| one.kind == *kind && one.label == *label && !one.disabled;
@@ -156,8 +160,7 @@ impl Options<'_> {
                 continue;
             }
             // Where the environment names the kinds that a tool is for, others are left alone.
-            let fits = one.kind == *kind || kinds.contains(one.kind.as_str());
-            if !fits {
+            if one.kind != *kind && !kinds.contains(one.kind.as_str()) {
                 continue;
             }
             let other = if one.kind == *kind { 0 } else { OTHER_KIND };
@@ -227,7 +230,8 @@ impl Options<'_> {
 /// How much two texts have in common, from 0 to 1: the Dice coefficient of their pairs of letters.
 fn likeness(one: &str, other: &str) -> f64 {
     let pairs = |text: &str| {
-        let letters: Vec<char> = text.to_lowercase().chars().filter(|letter| letter.is_alphanumeric()).collect();
+        let letters: Vec<char> =
+            text.to_lowercase().chars().filter(|letter| letter.is_alphanumeric()).collect();
         letters.windows(2).map(|pair| (pair[0], pair[1])).collect::<BTreeSet<_>>()
     };
     let (one, other) = (pairs(one), pairs(other));

@@ -17,7 +17,10 @@ struct Form {
 }
 
 impl Form {
-    fn new(things: &[(&'static str, &'static str)], wanted: &[(&'static str, &'static str, &'static str)]) -> Self {
+    fn new(
+        things: &[(&'static str, &'static str)],
+        wanted: &[(&'static str, &'static str, &'static str)],
+    ) -> Self {
         Self { things: things.to_vec(), wanted: wanted.to_vec(), over: None, made: Vec::new(), episodes: 0 }
     }
 
@@ -28,7 +31,8 @@ impl Form {
             .enumerate()
             .map(|(at, (kind, words))| json!({"id": format!("e{}-{at}", self.episodes), "kind": kind, "words": words}))
             .collect();
-        let wanted: Vec<String> = self.wanted.iter().map(|(tool, at, what)| format!("{tool} {at} {what}")).collect();
+        let wanted: Vec<String> =
+            self.wanted.iter().map(|(tool, at, what)| format!("{tool} {at} {what}")).collect();
         let done = wanted.iter().all(|one| self.made.contains(one)) && over.is_none();
         json!({"wish": "", "desk": {"things": things}, "done": u8::from(done)})
     }
@@ -84,14 +88,20 @@ fn recorded() -> Vec<RecordedStep> {
 async fn healed(mut form: Form, episodes: u64) -> Option<(Vec<String>, usize)> {
     let environment = crate::fixtures::desk();
     let mut spec = environment.exploration.clone().unwrap();
-    spec.actions[0].args = vec![sojourn_tools::ArgumentSource::Element(vec!["button".to_owned(), "link".to_owned()])];
+    spec.actions[0].args =
+        vec![sojourn_tools::ArgumentSource::Element(vec!["button".to_owned(), "link".to_owned()])];
     let environment = EnvironmentSpec { exploration: Some(spec), ..desk() };
     let goal = Condition::AtLeast { path: "/done".parse().unwrap(), value: Amount::Literal(1.0) };
     let task = TaskSpec { goal, ..crate::fixtures::task() };
     let arguments = json!({"user": "ada"}).as_object().cloned().unwrap();
     let recorded = recorded();
-    let healer =
-        Healer { environment: &environment, task: &task, recorded: &recorded, parameters: &[], arguments: &arguments };
+    let healer = Healer {
+        environment: &environment,
+        task: &task,
+        recorded: &recorded,
+        parameters: &[],
+        arguments: &arguments,
+    };
     let seeds: Vec<u64> = (0..episodes).collect();
     let found = healer.heal(&mut form, &seeds).await.unwrap()?;
     Some((found.changes, found.episodes))
@@ -101,7 +111,8 @@ const FIELD: (&str, &str) = ("field", "User name");
 
 #[tokio::test]
 async fn a_world_that_has_not_changed_needs_one_episode() {
-    let form = Form::new(&[FIELD, ("button", "Log in")], &[("fill", "User name", "ada"), ("push", "Log in", "")]);
+    let form =
+        Form::new(&[FIELD, ("button", "Log in")], &[("fill", "User name", "ada"), ("push", "Log in", "")]);
     assert_eq!(healed(form, 20).await, Some((vec![], 1)));
 }
 
@@ -119,15 +130,18 @@ async fn an_element_with_other_words_is_found_those_that_are_alike_first() {
 
 #[tokio::test]
 async fn what_lies_over_the_page_is_put_away() {
-    let mut form = Form::new(&[FIELD, ("button", "Log in")], &[("fill", "User name", "ada"), ("push", "Log in", "")]);
+    let mut form =
+        Form::new(&[FIELD, ("button", "Log in")], &[("fill", "User name", "ada"), ("push", "Log in", "")]);
     form.over = Some("Accept cookies");
     assert_eq!(healed(form, 30).await.unwrap().0, ["push(button \"Accept cookies\") is new"]);
 }
 
 #[tokio::test]
 async fn two_changes_at_once_are_found() {
-    let mut form =
-        Form::new(&[FIELD, ("button", "Help"), ("button", "Sign in")], &[("fill", "User name", "ada"), ("push", "Sign in", "")]);
+    let mut form = Form::new(
+        &[FIELD, ("button", "Help"), ("button", "Sign in")],
+        &[("fill", "User name", "ada"), ("push", "Sign in", "")],
+    );
     form.over = Some("Accept");
     let (changes, episodes) = healed(form, 60).await.unwrap();
     assert_eq!(changes, ["push(button \"Accept\") is new", "button \"Log in\" is now button \"Sign in\""]);

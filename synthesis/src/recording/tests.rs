@@ -17,7 +17,9 @@ fn recorded(calls: &[(&str, Value)]) -> Vec<DemonstratedCall> {
         {"id": "e4", "kind": "button", "words": "Log out ada"},
         {"id": "e5", "kind": "button", "words": "Log in"},
     ]);
-    let state = UiState::read(&desk(), &json!({"wish": "Log in and say \"ada\"", "desk": {"things": things}})).unwrap();
+    let state =
+        UiState::read(&desk(), &json!({"wish": "Log in and say \"ada\"", "desk": {"things": things}}))
+            .unwrap();
     let step = |(name, args): &(&str, Value)| DemonstratedCall {
         state: state.clone(),
         call: ToolCall { name: (*name).to_owned(), args: args.as_object().cloned().unwrap() },
@@ -29,11 +31,18 @@ fn log_in() -> Recording {
     Recording {
         parameters: vec![
             parameter("user", json!({"type": "string"})),
-            Parameter { name: "password".to_owned(), kind: ParameterKind::Text, default: Some("${PASSWORD}".into()) },
+            Parameter {
+                name: "password".to_owned(),
+                kind: ParameterKind::Text,
+                default: Some("${PASSWORD}".into()),
+            },
             parameter("land", json!({"type": "string"})),
             parameter("age", json!({"type": "number"})),
         ],
-        arguments: json!({"user": "ada", "password": "${PASSWORD}", "land": "Chad", "age": 36}).as_object().cloned().unwrap(),
+        arguments: json!({"user": "ada", "password": "${PASSWORD}", "land": "Chad", "age": 36})
+            .as_object()
+            .cloned()
+            .unwrap(),
         steps: recorded(&[
             ("fill", json!({"what": "e1", "words": "ada"})),
             ("fill", json!({"what": "e2", "words": "${PASSWORD}"})),

@@ -50,7 +50,8 @@ impl<'a> Synthesizer<'a> {
         self.evaluator.declare(arguments.iter().map(|(name, value)| (name.as_str(), value)));
         let given = |(name, value): (&String, &Value)| {
             // What a program types is a text, whatever the type of its argument.
-            let is_text = value.is_string() && parameters.iter().all(|one| one.name != *name || takes_texts(one));
+            let is_text =
+                value.is_string() && parameters.iter().all(|one| one.name != *name || takes_texts(one));
             let expression = if is_text { name.clone() } else { format!("String({name})") };
             Given { expression, text: text_of(value) }
         };
@@ -74,7 +75,10 @@ impl<'a> Synthesizer<'a> {
     /// Sources of at most `most` programs for the `latest` demonstrations, the best explanations first.
     pub(crate) async fn programs(&mut self, latest: usize, most: usize) -> Vec<String> {
         let steps = self.steps(latest, most).await;
-        steps.iter().map(|steps| program::write(self.environment, &self.head(), steps, self.given.is_none())).collect()
+        steps
+            .iter()
+            .map(|steps| program::write(self.environment, &self.head(), steps, self.given.is_none()))
+            .collect()
     }
 
     async fn steps(&mut self, latest: usize, most: usize) -> Vec<Vec<program::Step>> {

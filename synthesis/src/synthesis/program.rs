@@ -72,6 +72,7 @@ pub(crate) fn write(environment: &EnvironmentSpec, head: &str, steps: &[Step], b
                             format!("{element}.id")
                         }
                         Argument::Text(TextExpression::Fixed(text)) => quote(text),
+                        Argument::Text(TextExpression::Argument(expression)) => expression.clone(),
                         Argument::Text(text) => {
                             checked("text", text.expression(spec, &elements), "undefined === ")
                         }

@@ -187,7 +187,8 @@ impl Evaluator {
 
     /// Declares constants that expressions use; each has a name and a value.
     pub(crate) fn declare<'a>(&mut self, constants: impl Iterator<Item = (&'a str, &'a Value)>) {
-        self.constants = constants.map(|(name, value)| indented(&format!("const {name} = {value};"))).collect();
+        self.constants =
+            constants.map(|(name, value)| indented(&format!("const {name} = {value};"))).collect();
     }
 
     /// Computes all values that are missing. An expression that throws or exceeds the limits has none.

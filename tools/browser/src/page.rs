@@ -2,8 +2,8 @@
 
 use crate::chromium::Chromium;
 use crate::page_events::{PageEvents, listen};
-use crate::site::host;
 use crate::secret_text::SecretTexts;
+use crate::site::host;
 use crate::view::View;
 use crate::{BrowserError, GoneCause};
 use chromiumoxide::cdp::browser_protocol::browser::{BrowserContextId, GetVersionParams};

@@ -108,7 +108,8 @@ impl Recorder {
         binding.execution_context_name = Some(WORLD.to_owned());
         page.execute(binding).await?;
         let settings = json!({"ignored": page.ignored});
-        let source = format!("{SCRIPT}\nsojourn.configure({settings});\nif (top === window) sojourn.record();");
+        let source =
+            format!("{SCRIPT}\nsojourn.configure({settings});\nif (top === window) sojourn.record();");
         let mut script = AddScriptToEvaluateOnNewDocumentParams::new(source);
         script.world_name = Some(WORLD.to_owned());
         page.execute(script).await?;
@@ -283,7 +284,10 @@ impl Recorder {
 
     /// Turns a message of the script into an action. Its content comes from a page.
     fn take(&mut self, told: &EventBindingCalled) {
-        if told.name != BINDING || told.payload.len() > MAX_MESSAGE || self.actions.len() >= MAX_RECORDED_STEPS {
+        if told.name != BINDING
+            || told.payload.len() > MAX_MESSAGE
+            || self.actions.len() >= MAX_RECORDED_STEPS
+        {
             return;
         }
         let Ok(told) = serde_json::from_str::<Told>(&told.payload) else { return };
@@ -293,7 +297,8 @@ impl Recorder {
         }
         let state = state_of(View::parse(told.view, Vec::new()));
         if told.aimed && told.id.is_none() {
-            self.notes.push(format!("the {} was on nothing that has a name; it cannot be repeated", told.tool));
+            self.notes
+                .push(format!("the {} was on nothing that has a name; it cannot be repeated", told.tool));
             return;
         }
         let text = told.text.unwrap_or_default();
@@ -310,7 +315,8 @@ impl Recorder {
             "drag" => vec![("from", id), ("to", told.to.unwrap_or_default().into())],
             _ => return,
         };
-        let args: Map<String, Value> = args.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+        let args: Map<String, Value> =
+            args.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
         let action = RecordedAction { call: ToolCall { name: told.tool, args }, state, secret: told.secret };
         // Somebody who types on in a field has typed one text.
         if let Some(before) = self.actions.last_mut()
@@ -329,7 +335,8 @@ impl Recorder {
 
 /// The element that a call names by its id or its words.
 fn target_of<'a>(call: &ToolCall, state: &'a Value) -> Option<&'a Value> {
-    let named = call.args.get("target").filter(|named| named.as_str().is_some_and(|text| !text.is_empty()))?;
+    let named =
+        call.args.get("target").filter(|named| named.as_str().is_some_and(|text| !text.is_empty()))?;
     let elements = state.get("elements").and_then(Value::as_array)?;
     let is_called = |field: &str| elements.iter().find(|one| one.get(field) == Some(named));
     is_called("id").or_else(|| is_called("name"))

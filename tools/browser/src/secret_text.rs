@@ -65,7 +65,8 @@ impl SecretTexts {
             return Err(format!("the secret {name} is not typed into this field, which shows what is typed"));
         }
         // An agent file is read before its secrets may be known to this process.
-        let known = || secrets::learned().secrets.iter().find(|(own, _)| own == name).map(|(_, value)| value.clone());
+        let known =
+            || secrets::learned().secrets.iter().find(|(own, _)| own == name).map(|(_, value)| value.clone());
         match std::env::var(name).ok().filter(|value| !value.is_empty()).or_else(known) {
             Some(value) => Ok(Some(value)),
             None => Err(format!("the secret {name} is not known: set the environment variable {name}")),

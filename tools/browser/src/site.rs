@@ -213,7 +213,10 @@ impl WebSettings {
 
     /// The secrets that may be typed on the site's pages.
     pub fn secret_texts(&self) -> SecretTexts {
-        SecretTexts { secrets: self.secrets.clone(), hosts: self.starts().filter_map(|start| host(start)).collect() }
+        SecretTexts {
+            secrets: self.secrets.clone(),
+            hosts: self.starts().filter_map(|start| host(start)).collect(),
+        }
     }
 
     /// The start pages of the tasks, and that of the site.

@@ -54,8 +54,9 @@ pub async fn heal_recording(
     };
     let mut world = ExploredWorld::new(world, runner, EpisodeCount::new(plan.episodes));
     let own = |seed| plan.task.episodes.map_or(seed, |class| class.at_or_before(seed));
-    let seeds: Vec<u64> =
-        (0..plan.episodes as u64).map(|index| own(seeds::world(plan.seed, "repair of a recording", index))).collect();
+    let seeds: Vec<u64> = (0..plan.episodes as u64)
+        .map(|index| own(seeds::world(plan.seed, "repair of a recording", index)))
+        .collect();
     let HealingPlan { environment, task, recorded, parameters, arguments, .. } = plan;
     let healer = Healer { environment, task, recorded, parameters, arguments };
     Ok(healer.heal(&mut world, &seeds).await?)

@@ -51,25 +51,35 @@ pub async fn heal(home: &Home, args: &SkillHeal) -> Result<ExitCode> {
     let mut library = change::open(home).await?;
     let agent = AgentFile::read(home.environments(), &args.agent, &[])?;
     let EnvironmentChoice::Described(EnvironmentDescription::Web(settings)) = &agent.environment else {
-        return Err(Failure::new(Kind::Usage, format!("`{}` describes no web site", args.agent.display())).into());
+        return Err(
+            Failure::new(Kind::Usage, format!("`{}` describes no web site", args.agent.display())).into()
+        );
     };
     if !settings.practice {
-        return Err(Failure::new(Kind::Usage, format!("`{}` allows no trials on the site", args.agent.display()))
-            .hint("a repair is searched for and tried on the site: set `practice = true` under `[environment]`")
-            .into());
+        return Err(Failure::new(
+            Kind::Usage,
+            format!("`{}` allows no trials on the site", args.agent.display()),
+        )
+        .hint("a repair is searched for and tried on the site: set `practice = true` under `[environment]`")
+        .into());
     }
     let spec = explorable(settings)?;
     let worlds = Worlds::of(home, Some(&args.agent)).await?;
     let entry = super::in_use(library.state(), &args.name, worlds.own_name())?.clone();
     if entry.skill.manifest.recorded.is_empty() || entry.environment() != settings.name {
-        let why = if entry.skill.manifest.recorded.is_empty() { "was not recorded" } else { "is of another site" };
+        let why =
+            if entry.skill.manifest.recorded.is_empty() { "was not recorded" } else { "is of another site" };
         return Err(Failure::new(Kind::Usage, format!("`{}` {why}", args.name))
             .hint("`sojourn run` repairs skills that it has learned; `sojourn skills record` records one")
             .into());
     }
     let own = library.state().of_environment(entry.environment());
     let mut tester = SkillTester::open(worlds.clone(), &own, entry.environment(), false).await?;
-    let say = |line: &str| if !args.json { progress(line) };
+    let say = |line: &str| {
+        if !args.json {
+            progress(line)
+        }
+    };
     say(&format!("{}, version {}", args.name, entry.skill.manifest.version));
     let cases = entry.cases();
     let report = |case: &Case, result: &CaseResult| say(&case_line(case, result));
@@ -90,7 +100,10 @@ pub async fn heal(home: &Home, args: &SkillHeal) -> Result<ExitCode> {
         return end(args, &told, true);
     }
     let Some(found) = search(args, &spec, &entry, &cases, &worlds).await? else {
-        say(&format!("no way near the recording was found in {}; record it again", output::counted(args.episodes, "episode")));
+        say(&format!(
+            "no way near the recording was found in {}; record it again",
+            output::counted(args.episodes, "episode")
+        ));
         return end(args, &told, false);
     };
     (told.changes, told.episodes) = (found.changes.clone(), found.episodes);
@@ -110,11 +123,15 @@ pub async fn heal(home: &Home, args: &SkillHeal) -> Result<ExitCode> {
             told.trial.get_or_insert(report);
             continue;
         }
-        report.regressions = tester.cases(&skill, &cases, |case, result| say(&case_line(case, result))).await?;
+        report.regressions =
+            tester.cases(&skill, &cases, |case, result| say(&case_line(case, result))).await?;
         told.trial = Some(report.clone());
         if admit(&mut library, skill.clone(), report).await? {
             told.healed = Some(skill.manifest.version);
-            say(&format!("version {} is in use; `sojourn skills rollback {}` returns to the one before", skill.manifest.version, args.name));
+            say(&format!(
+                "version {} is in use; `sojourn skills rollback {}` returns to the one before",
+                skill.manifest.version, args.name
+            ));
             return end(args, &told, true);
         }
     }

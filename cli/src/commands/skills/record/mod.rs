@@ -69,7 +69,9 @@ pub async fn record(home: &Home, args: &SkillRecord) -> Result<ExitCode> {
             }
             site::settings(&args.name, url, &args.allow, &names)?
         }
-        (None, None) => return Err(Failure::new(Kind::Usage, "there is nothing to record: give `--url`").into()),
+        (None, None) => {
+            return Err(Failure::new(Kind::Usage, "there is nothing to record: give `--url`").into());
+        }
     };
     let spec = explorable(&settings)?;
     check_name("the name", &args.name, &spec)?;
@@ -91,10 +93,7 @@ pub async fn record(home: &Home, args: &SkillRecord) -> Result<ExitCode> {
             file
         }
     };
-    let programs = made
-        .recording
-        .programs(&source.spec, &args.name, session::sandbox().await?, TRIED)
-        .await;
+    let programs = made.recording.programs(&source.spec, &args.name, session::sandbox().await?, TRIED).await;
     if programs.is_empty() {
         return Err(Failure::new(Kind::Failure, "no program does what was recorded")
             .hint("what was acted on has neither words nor a place of its own; record it again in smaller steps")
@@ -146,7 +145,10 @@ async fn source(
     if let Some(run) = &args.run {
         let past = past::episode(home, run, args.episode).await?;
         if past.environment != settings.name {
-            output::note(format!("run {} was on `{}`, and the agent file describes `{}`", past.run, past.environment, settings.name));
+            output::note(format!(
+                "run {} was on `{}`, and the agent file describes `{}`",
+                past.run, past.environment, settings.name
+            ));
         }
         let origin = Origin::Recorded { run: Some(past.run) };
         return Ok(Source { settings, spec, actions: past.actions, origin, last: None });
@@ -161,17 +163,23 @@ async fn source(
 
 /// The text of the agent file of a new site.
 async fn new_site(args: &SkillRecord, source: &mut Source, made: &Generalised) -> Result<String> {
-    let mut values: Vec<String> = made.recording.arguments.values().map(|value| {
-        value.as_str().map_or_else(|| value.to_string(), str::to_owned)
-    }).collect();
+    let mut values: Vec<String> = made
+        .recording
+        .arguments
+        .values()
+        .map(|value| value.as_str().map_or_else(|| value.to_string(), str::to_owned))
+        .collect();
     values.extend(made.values.iter().map(|(_, value)| value.clone()));
     let sent = source.last.as_ref().map(|last| last.sent.clone()).unwrap_or_default();
     let success = match (&args.until, &mut source.last) {
         (Some(until), _) => until.clone(),
-        (None, Some(last)) => last.first_that_holds(success::proposals(&source.actions, &last.last, &values)).await.ok_or_else(|| {
-            Failure::new(Kind::Failure, "the last page shows nothing that tells that the task is done")
-                .hint("go on until it does, or say it: `--until 'document.title === \"Thank you\"'`")
-        })?,
+        (None, Some(last)) => last
+            .first_that_holds(success::proposals(&source.actions, &last.last, &values))
+            .await
+            .ok_or_else(|| {
+                Failure::new(Kind::Failure, "the last page shows nothing that tells that the task is done")
+                    .hint("go on until it does, or say it: `--until 'document.title === \"Thank you\"'`")
+            })?,
         (None, None) => return Err(Failure::new(Kind::Usage, "the success condition is missing").into()),
     };
     let goal = args.goal.clone().unwrap_or_else(|| {
@@ -184,7 +192,14 @@ async fn new_site(args: &SkillRecord, source: &mut Source, made: &Generalised) -
         (task.goal, task.success) = (goal.clone(), success.clone());
     }
     let start = source.settings.start.clone();
-    let site = NewSite { task: &args.name, start: &start, allow: &args.allow, sent: &sent, goal: &goal, success: &success };
+    let site = NewSite {
+        task: &args.name,
+        start: &start,
+        allow: &args.allow,
+        sent: &sent,
+        goal: &goal,
+        success: &success,
+    };
     site.text(made)
 }
 
@@ -214,9 +229,15 @@ async fn earn(
         let own = library.state().of_environment(&source.settings.name);
         let mut tester = SkillTester::open(worlds, &own, &source.settings.name, false).await?;
         for (at, skill) in skills.iter().enumerate() {
-            let say = |line: &str| if !args.json { super::test::progress(line) };
+            let say = |line: &str| {
+                if !args.json {
+                    super::test::progress(line)
+                }
+            };
             say(&format!("trying {} ({} of at most {})", args.name, at + 1, skills.len()));
-            let report = tester.trial(skill, args.seed, |world| say(&format!("  {}", super::admit::in_world(world)))).await?;
+            let report = tester
+                .trial(skill, args.seed, |world| say(&format!("  {}", super::admit::in_world(world))))
+                .await?;
             let admitted = rule.judge(&report).admitted;
             if admitted || outcome.is_none() {
                 outcome = Some(Outcome { skill: skill.clone(), report: Some(report), admitted });
@@ -227,16 +248,19 @@ async fn earn(
         }
     }
     let first = || skills.into_iter().next();
-    let outcome = match outcome.or_else(|| first().map(|skill| Outcome { skill, report: None, admitted: false })) {
-        Some(outcome) => outcome,
-        None => return Err(Failure::new(Kind::Failure, "there is no program").into()),
-    };
+    let outcome =
+        match outcome.or_else(|| first().map(|skill| Outcome { skill, report: None, admitted: false })) {
+            Some(outcome) => outcome,
+            None => return Err(Failure::new(Kind::Failure, "there is no program").into()),
+        };
     let id = outcome.skill.manifest.id.clone();
     if library.state().entry(&id).is_none() {
-        change::record(&mut library, &LibraryEvent::Drafted { skill: Box::new(outcome.skill.clone()) }).await?;
+        change::record(&mut library, &LibraryEvent::Drafted { skill: Box::new(outcome.skill.clone()) })
+            .await?;
     }
     if let (Some(report), true) = (&outcome.report, outcome.admitted) {
-        let is_draft = library.state().entry(&id).is_some_and(|entry| entry.status == sojourn_skills::Status::Draft);
+        let is_draft =
+            library.state().entry(&id).is_some_and(|entry| entry.status == sojourn_skills::Status::Draft);
         if is_draft {
             change::record(&mut library, &LibraryEvent::TrialStarted { id: id.clone() }).await?;
         }
@@ -285,7 +309,9 @@ fn allowed(args: &SkillRecord, worlds: usize) -> Result<bool> {
     if args.json || !std::io::stdin().is_terminal() {
         return Ok(false);
     }
-    output::ask(&format!("the trial repeats the recording {worlds} times on the site, where it is real. Try it now? [y/N] "));
+    output::ask(&format!(
+        "the trial repeats the recording {worlds} times on the site, where it is real. Try it now? [y/N] "
+    ));
     let mut answer = String::new();
     std::io::stdin().read_line(&mut answer)?;
     Ok(answer.trim().eq_ignore_ascii_case("y"))
@@ -294,7 +320,9 @@ fn allowed(args: &SkillRecord, worlds: usize) -> Result<bool> {
 /// Refuses to write a text that holds a secret, in whatever form.
 fn keeps_no_secret(made: &Generalised, what: &str, text: &str) -> Result<()> {
     let redactor = Redactor::new(made.values.iter().cloned());
-    let holds = |(_, value): &(String, String)| !value.is_empty() && value.len() >= 4 && text.contains(value.as_str());
+    let holds = |(_, value): &(String, String)| {
+        !value.is_empty() && value.len() >= 4 && text.contains(value.as_str())
+    };
     if redactor.text(text) == text && !made.values.iter().any(holds) {
         return Ok(());
     }
@@ -304,7 +332,13 @@ fn keeps_no_secret(made: &Generalised, what: &str, text: &str) -> Result<()> {
 }
 
 /// Prints what became of the recording.
-fn tell(args: &SkillRecord, source: &Source, made: &Generalised, outcome: &Outcome, path: &Path) -> Result<()> {
+fn tell(
+    args: &SkillRecord,
+    source: &Source,
+    made: &Generalised,
+    outcome: &Outcome,
+    path: &Path,
+) -> Result<()> {
     let manifest = &outcome.skill.manifest;
     let success = source.settings.tasks.get(&args.name).map(|task| task.success.clone()).unwrap_or_default();
     let secrets: Vec<&String> = made.secrets.keys().collect();
@@ -321,7 +355,10 @@ fn tell(args: &SkillRecord, source: &Source, made: &Generalised, outcome: &Outco
     output::line(format!("\n{}", signature(&manifest.name, &manifest.parameters)))?;
     super::field("done when", &success)?;
     for name in secrets {
-        super::field("secret", &format!("{name}: its value is kept nowhere; set the variable when the skill runs"))?;
+        super::field(
+            "secret",
+            &format!("{name}: its value is kept nowhere; set the variable when the skill runs"),
+        )?;
     }
     for sent in source.last.iter().filter(|_| args.agent.is_none()).flat_map(|last| &last.sent) {
         super::field("sends to", sent)?;
@@ -330,11 +367,18 @@ fn tell(args: &SkillRecord, source: &Source, made: &Generalised, outcome: &Outco
     let word = output::shell_word(&file);
     output::line(if outcome.admitted {
         let examples = sojourn_tools::with_examples(&manifest.parameters, serde_json::Map::new());
-        format!("admitted; `sojourn skills run {} --agent {word} --args '{}'` runs it", args.name, Value::Object(examples))
+        format!(
+            "admitted; `sojourn skills run {} --agent {word} --args '{}'` runs it",
+            args.name,
+            Value::Object(examples)
+        )
     } else if outcome.report.is_some() {
         format!("not admitted; it is kept as a draft: `sojourn skills show {}`", args.name)
     } else {
-        format!("it is a draft: `sojourn skills test {} --admit --agent {word}` tries it on the site", args.name)
+        format!(
+            "it is a draft: `sojourn skills test {} --admit --agent {word}` tries it on the site",
+            args.name
+        )
     })?;
     Ok(())
 }
@@ -343,14 +387,17 @@ fn tell(args: &SkillRecord, source: &Source, made: &Generalised, outcome: &Outco
 fn pairs(given: &[String]) -> Result<Vec<(String, String)>> {
     let pair = |text: &String| match text.split_once('=') {
         Some((name, value)) if !value.is_empty() => Ok((name.to_owned(), value.to_owned())),
-        _ => Err(Failure::new(Kind::Usage, format!("`--param {text}` has no value")).hint("write it as `--param user=ada`").into()),
+        _ => Err(Failure::new(Kind::Usage, format!("`--param {text}` has no value"))
+            .hint("write it as `--param user=ada`")
+            .into()),
     };
     given.iter().map(pair).collect()
 }
 
 /// The variables that hold secrets, by name and value: those that the person names, and those that `--input` types.
 fn declared(args: &SkillRecord, lines: &[String]) -> Result<Vec<(String, String)>> {
-    let typed = lines.iter().flat_map(|line| line.split("${").skip(1).filter_map(|rest| rest.split('}').next()));
+    let typed =
+        lines.iter().flat_map(|line| line.split("${").skip(1).filter_map(|rest| rest.split('}').next()));
     let mut all: Vec<(String, String)> = Vec::new();
     for name in args.secret.iter().map(String::as_str).chain(typed) {
         if all.iter().any(|(known, _)| known == name) {

@@ -39,8 +39,19 @@ pub struct Said<'a> {
 ///
 /// # Errors
 /// When a state is not what the environment declares.
-pub fn generalise(said: &Said<'_>, actions: &[RecordedAction], spec: &EnvironmentSpec) -> Result<Generalised> {
-    let mut made = Made { said, spec, parameters: Vec::new(), arguments: Map::new(), secrets: BTreeMap::new(), values: Vec::new() };
+pub fn generalise(
+    said: &Said<'_>,
+    actions: &[RecordedAction],
+    spec: &EnvironmentSpec,
+) -> Result<Generalised> {
+    let mut made = Made {
+        said,
+        spec,
+        parameters: Vec::new(),
+        arguments: Map::new(),
+        secrets: BTreeMap::new(),
+        values: Vec::new(),
+    };
     // Secrets first, so that no state shows them.
     for action in actions {
         made.learn(action)?;
@@ -97,7 +108,8 @@ struct Made<'a> {
 impl Made<'_> {
     /// Notes the secret that an action types.
     fn learn(&mut self, action: &RecordedAction) -> Result<()> {
-        let Some(text) = action.call.args.get("text").and_then(Value::as_str).filter(|text| !text.is_empty()) else {
+        let Some(text) = action.call.args.get("text").and_then(Value::as_str).filter(|text| !text.is_empty())
+        else {
             return Ok(());
         };
         let declared = self.said.declared.iter().find(|(_, value)| value == text);
@@ -121,7 +133,8 @@ impl Made<'_> {
         }
         let secret = self.secrets.entry(name).or_default();
         // A field that shows what is typed must be named.
-        if !action.secret && reference.is_none()
+        if !action.secret
+            && reference.is_none()
             && let Some(field) = field
             && !secret.fields.contains(&field.label)
         {
@@ -176,7 +189,11 @@ impl Made<'_> {
     fn add_named(&mut self, name: &str, value: &str) {
         if !self.arguments.contains_key(name) {
             let schema = json!({"type": "string", "examples": [value]});
-            self.parameters.push(Parameter { name: name.to_owned(), kind: ParameterKind::Schema(schema), default: None });
+            self.parameters.push(Parameter {
+                name: name.to_owned(),
+                kind: ParameterKind::Schema(schema),
+                default: None,
+            });
             self.arguments.insert(name.to_owned(), value.into());
         }
     }
@@ -198,7 +215,9 @@ impl Made<'_> {
 
 /// Whether a parameter cannot have this name.
 fn is_taken(name: &str, spec: &EnvironmentSpec) -> bool {
-    let own = |stem: &str| name.strip_prefix(stem).is_some_and(|rest| rest.chars().all(|c| c.is_ascii_digit() || c == 'b'));
+    let own = |stem: &str| {
+        name.strip_prefix(stem).is_some_and(|rest| rest.chars().all(|c| c.is_ascii_digit() || c == 'b'))
+    };
     RESERVED.contains(&name)
         || OWN_NAMES.contains(&name)
         || (own("element") && name != "element")
@@ -212,7 +231,8 @@ fn is_taken(name: &str, spec: &EnvironmentSpec) -> bool {
 /// It is no identifier, or means something else in programs.
 pub fn check_name(what: &str, name: &str, spec: &EnvironmentSpec) -> Result<()> {
     let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
-    let is_identifier = name.chars().all(is_word) && name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
+    let is_identifier =
+        name.chars().all(is_word) && name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
     if is_identifier && name.len() <= 60 && !is_taken(name, spec) {
         return Ok(());
     }
@@ -224,7 +244,8 @@ pub fn check_name(what: &str, name: &str, spec: &EnvironmentSpec) -> Result<()> 
 
 /// The first words of a field, as a name; empty where it has none.
 fn words_of(field: &UiElement) -> String {
-    let words: Vec<&str> = field.label.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty()).collect();
+    let words: Vec<&str> =
+        field.label.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty()).collect();
     let words = words.into_iter().take(WORDS).collect::<Vec<_>>().join(" ");
     if words.is_empty() { String::new() } else { identifier(&words).trim_end_matches('_').to_owned() }
 }

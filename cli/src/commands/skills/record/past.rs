@@ -44,11 +44,15 @@ pub async fn episode(home: &Home, run: &str, number: Option<u64>) -> Result<Past
                 _ => {}
             },
             Some(LogRecord::SkillEvent(event)) => {
-                let (SkillEvent::Stepped(step), Some(episode)) = (&*event, episodes.last_mut()) else { continue };
+                let (SkillEvent::Stepped(step), Some(episode)) = (&*event, episodes.last_mut()) else {
+                    continue;
+                };
                 let before = state.clone();
                 step.apply(&mut state);
                 // What happened after the goal was reached is no part of the way to it.
-                if !episode.reached && (changed(&before, &state) || step.ended.is_some() || !step.unlocked.is_empty()) {
+                if !episode.reached
+                    && (changed(&before, &state) || step.ended.is_some() || !step.unlocked.is_empty())
+                {
                     episode.add(&step.action.0, before);
                 }
                 episode.reached |= !step.unlocked.is_empty();
@@ -58,7 +62,9 @@ pub async fn episode(home: &Home, run: &str, number: Option<u64>) -> Result<Past
     }
     let count = episodes.len();
     let found = match number {
-        Some(number) => usize::try_from(number).ok().and_then(|at| episodes.into_iter().nth(at.checked_sub(1)?)),
+        Some(number) => {
+            usize::try_from(number).ok().and_then(|at| episodes.into_iter().nth(at.checked_sub(1)?))
+        }
         None => episodes.into_iter().rfind(|episode| episode.reached),
     };
     let run = info.id.to_string();
@@ -72,16 +78,21 @@ pub async fn episode(home: &Home, run: &str, number: Option<u64>) -> Result<Past
             .into());
     };
     if actions.is_empty() {
-        return Err(Failure::new(Kind::Usage, format!("nothing was done on pages in that episode of run {run}"))
-            .hint("only episodes on web pages can be taken")
-            .into());
+        return Err(Failure::new(
+            Kind::Usage,
+            format!("nothing was done on pages in that episode of run {run}"),
+        )
+        .hint("only episodes on web pages can be taken")
+        .into());
     }
     Ok(PastEpisode { run, environment: info.environment.clone(), actions })
 }
 
 impl Episode {
     fn add(&mut self, action: &str, state: Value) {
-        let Some(call) = PageAction::call(action).filter(|_| self.actions.len() < MAX_RECORDED_STEPS) else { return };
+        let Some(call) = PageAction::call(action).filter(|_| self.actions.len() < MAX_RECORDED_STEPS) else {
+            return;
+        };
         if matches!(call.name.as_str(), "wait" | "read" | "observe") {
             return;
         }

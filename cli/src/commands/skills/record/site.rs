@@ -25,7 +25,8 @@ pub struct NewSite<'a> {
 /// # Errors
 /// When `start` is no address of a page.
 pub fn settings(task: &str, start: &str, allow: &[String], secrets: &[String]) -> Result<WebSettings> {
-    let secrets: serde_json::Map<String, Value> = secrets.iter().map(|name| (name.clone(), json!({}))).collect();
+    let secrets: serde_json::Map<String, Value> =
+        secrets.iter().map(|name| (name.clone(), json!({}))).collect();
     let described = json!({
         "name": name(start)?, "start": start, "allow": allow, "practice": true, "secrets": secrets,
         "tasks": {task: {"goal": "", "success": "false"}},
@@ -90,10 +91,15 @@ impl NewSite<'_> {
             word(self.success)
         );
         // In a run the task means what was recorded.
-        let parameters: Vec<Parameter> = made.recording.parameters.iter().map(|parameter| Parameter {
-            default: made.recording.arguments.get(&parameter.name).cloned(),
-            ..parameter.clone()
-        }).collect();
+        let parameters: Vec<Parameter> = made
+            .recording
+            .parameters
+            .iter()
+            .map(|parameter| Parameter {
+                default: made.recording.arguments.get(&parameter.name).cloned(),
+                ..parameter.clone()
+            })
+            .collect();
         if !parameters.is_empty() {
             let _ = writeln!(text, "parameters = {}", toml::Value::try_from(parameters)?);
         }

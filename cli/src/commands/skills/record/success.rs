@@ -12,10 +12,14 @@ const MOST: usize = 12;
 /// JavaScript expressions that may tell that the task is done, the most telling first. No text of them contains one of `values`, which
 /// differ the next time, or a digit.
 pub fn proposals(actions: &[RecordedAction], last: &Value, values: &[String]) -> Vec<String> {
-    let before: String = actions.iter().flat_map(|action| names(&action.state)).map(|(_, name)| name + "\n").collect();
+    let before: String =
+        actions.iter().flat_map(|action| names(&action.state)).map(|(_, name)| name + "\n").collect();
     let mut pieces: Vec<(u8, usize, String)> = Vec::new();
     for (role, name) in names(last) {
-        let Some(piece) = constant_piece(&name, values).filter(|piece| !before.contains(piece.as_str())) else { continue };
+        let Some(piece) = constant_piece(&name, values).filter(|piece| !before.contains(piece.as_str()))
+        else {
+            continue;
+        };
         let weight = match role.as_str() {
             "heading" | "alert" | "status" => 0,
             "text" | "label" | "cell" => 1,
@@ -28,12 +32,16 @@ pub fn proposals(actions: &[RecordedAction], last: &Value, values: &[String]) ->
         }
     }
     pieces.sort_by_key(|(weight, cut, _)| (*weight, *cut));
-    let shows = |(_, _, piece): (u8, usize, String)| format!("document.body.innerText.includes({})", Value::from(piece));
+    let shows = |(_, _, piece): (u8, usize, String)| {
+        format!("document.body.innerText.includes({})", Value::from(piece))
+    };
     let mut all: Vec<String> = pieces.into_iter().take(MOST).map(shows).collect();
     let title = |state: &Value| state.get("title").and_then(Value::as_str).unwrap_or_default().to_owned();
     let is_new = |of: &dyn Fn(&Value) -> String| {
         let now = of(last);
-        !now.is_empty() && constant_piece(&now, values) == Some(now.clone()) && actions.iter().all(|one| of(&one.state) != now)
+        !now.is_empty()
+            && constant_piece(&now, values) == Some(now.clone())
+            && actions.iter().all(|one| of(&one.state) != now)
     };
     if is_new(&title) {
         all.push(format!("document.title === {}", Value::from(title(last))));
@@ -47,7 +55,9 @@ pub fn proposals(actions: &[RecordedAction], last: &Value, values: &[String]) ->
 /// Roles and names of the elements of a page that are not fields.
 fn names(state: &Value) -> Vec<(String, String)> {
     let elements = state.get("elements").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
-    let text = |element: &Value, field: &str| element.get(field).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let text = |element: &Value, field: &str| {
+        element.get(field).and_then(Value::as_str).unwrap_or_default().to_owned()
+    };
     elements.iter().map(|element| (text(element, "role"), text(element, "name"))).collect()
 }
 
@@ -79,7 +89,8 @@ mod tests {
     use sojourn_tools::ToolCall;
 
     fn page(url: &str, names: &[(&str, &str)]) -> Value {
-        let elements: Vec<Value> = names.iter().map(|(role, name)| json!({"role": role, "name": name})).collect();
+        let elements: Vec<Value> =
+            names.iter().map(|(role, name)| json!({"role": role, "name": name})).collect();
         json!({"url": url, "title": "Shop", "elements": elements})
     }
 
@@ -90,8 +101,14 @@ mod tests {
 
     #[test]
     fn what_only_the_last_page_shows_tells_that_it_is_done() {
-        let first = action(page("http://a/login", &[("heading", "Log in"), ("link", "Fruit"), ("textbox", "User name")]));
-        let last = page("http://a/?x=1", &[("link", "Fruit"), ("text", "Welcome, ada"), ("heading", "Order 17 placed"), ("text", "12")]);
+        let first = action(page(
+            "http://a/login",
+            &[("heading", "Log in"), ("link", "Fruit"), ("textbox", "User name")],
+        ));
+        let last = page(
+            "http://a/?x=1",
+            &[("link", "Fruit"), ("text", "Welcome, ada"), ("heading", "Order 17 placed"), ("text", "12")],
+        );
         let found = proposals(&[first], &last, &["ada".to_owned(), "lovelace".to_owned()]);
         assert_eq!(
             found,
@@ -115,7 +132,8 @@ mod tests {
         let first = action(page("http://a/", &[]));
         let last = page("http://a/", &[("text", "\"); steal(\"\u{2028}</script>")]);
         let found = proposals(&[first], &last, &[]);
-        let inner = found[0].strip_prefix("document.body.innerText.includes(").unwrap().strip_suffix(')').unwrap();
+        let inner =
+            found[0].strip_prefix("document.body.innerText.includes(").unwrap().strip_suffix(')').unwrap();
         assert!(serde_json::from_str::<String>(inner).unwrap().contains("steal("), "{found:?}");
     }
 }

@@ -44,7 +44,9 @@ pub async fn watch(
     match lines {
         Some(lines) => carry_out(&mut recorder, &lines, &mut told).await?,
         None => {
-            output::note(format!("a window shows {start}: do the task in it, then close the window or press Ctrl-C here"));
+            output::note(format!(
+                "a window shows {start}: do the task in it, then close the window or press Ctrl-C here"
+            ));
             let mut signals = Signals::listen()?;
             loop {
                 tokio::select! {
@@ -129,7 +131,8 @@ fn in_words(action: &RecordedAction) -> String {
     let elements = action.state.get("elements").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
     let shown = |(name, value): (&String, &Value)| {
         let element = elements.iter().find(|one| one.get("id") == Some(value) && name != "text");
-        let text = |one: &Value, field: &str| one.get(field).and_then(Value::as_str).unwrap_or_default().to_owned();
+        let text =
+            |one: &Value, field: &str| one.get(field).and_then(Value::as_str).unwrap_or_default().to_owned();
         match element {
             Some(one) => format!("{} {}", text(one, "role"), Value::from(text(one, "name"))),
             None if action.secret && name == "text" => "(a secret)".to_owned(),

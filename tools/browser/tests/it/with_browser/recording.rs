@@ -29,7 +29,10 @@ fn in_words(action: &RecordedAction) -> String {
     let elements = action.state["elements"].as_array().unwrap();
     let args = action.call.args.iter().map(|(name, value)| {
         let element = elements.iter().find(|one| one["id"] == *value && name != "text");
-        element.map_or_else(|| value.to_string(), |one| format!("{} {}", one["role"].as_str().unwrap(), one["name"]))
+        element.map_or_else(
+            || value.to_string(),
+            |one| format!("{} {}", one["role"].as_str().unwrap(), one["name"]),
+        )
     });
     let mut args: Vec<String> = args.collect();
     args.sort();
@@ -71,7 +74,10 @@ async fn what_is_typed_pressed_chosen_and_clicked_is_recorded() {
     assert!(recorder.last()["elements"].to_string().contains("to=ada lovelace"), "{}", recorder.last());
     // The page before an action is the page that the person saw.
     let first = &recorder.actions()[0].state["elements"];
-    assert!(first.to_string().contains("Send a parcel") && !first.to_string().contains("lovelace"), "{first}");
+    assert!(
+        first.to_string().contains("Send a parcel") && !first.to_string().contains("lovelace"),
+        "{first}"
+    );
     assert_eq!(recorder.holds("document.title === ''").await, Some(true));
 }
 
@@ -114,9 +120,16 @@ async fn a_page_can_neither_forge_actions_nor_see_that_it_is_recorded() {
     does(&mut recorder, &["click(\"Go \\\"now\\\"\")"]).await;
     assert_eq!(all(&recorder), ["click button \"Go \\\"now\\\"\""]);
     let seen = recorder.page().evaluate("document.getElementById('out').textContent").await.unwrap();
-    assert_eq!(seen, Value::from("undefined,undefined,undefined,forged"), "what the page found of the recorder");
+    assert_eq!(
+        seen,
+        Value::from("undefined,undefined,undefined,forged"),
+        "what the page found of the recorder"
+    );
     let actions = recorder.actions().len();
-    let forged = recorder.page().evaluate("window.sojournTell ? sojournTell('{\"tool\":\"click\",\"id\":\"e1\"}') : 'none'").await;
+    let forged = recorder
+        .page()
+        .evaluate("window.sojournTell ? sojournTell('{\"tool\":\"click\",\"id\":\"e1\"}') : 'none'")
+        .await;
     assert_eq!(forged.unwrap(), Value::from("none"));
     recorder.finish().await.unwrap();
     assert_eq!(recorder.actions().len(), actions);
