@@ -165,7 +165,8 @@ impl Healer<'_> {
             let given = self.arguments.get(name).map(text);
             steps.iter().any(|step| step.call.args.values().any(|value| Some(text(value)) == given))
         };
-        let mut changes: Vec<String> = moves.iter().filter_map(|one| one.change(self.recorded)).collect();
+        let change = |(at, one): (usize, &Move)| one.change(self.recorded, &moves[at + 1..]);
+        let mut changes: Vec<String> = moves.iter().enumerate().filter_map(change).collect();
         let made: Vec<usize> = moves.iter().filter_map(Move::recorded).collect();
         let left = (0..self.recorded.len()).filter(|at| !made.contains(at));
         changes.extend(left.map(|at| format!("{} is not needed any more", self.recorded[at])));

@@ -14,7 +14,7 @@ const OBSTACLES: usize = 12;
 const SUBSTITUTE: u32 = 10;
 const OTHER_KIND: u32 = 10;
 const UNLIKE: u32 = 10;
-const MOVED: u32 = 12;
+const MOVED: u32 = 21;
 const OBSTACLE: u32 = 22;
 const LEFT: u32 = 24;
 
@@ -75,11 +75,15 @@ impl Move {
         }
     }
 
-    /// The move as a difference from the recording; `None` where it is none.
-    pub fn change(&self, recorded: &[RecordedStep]) -> Option<String> {
+    /// The move as a difference from the recording; `None` where it is none. `later` are the moves after it.
+    pub fn change(&self, recorded: &[RecordedStep], later: &[Self]) -> Option<String> {
         match self {
             Self::Recorded { moved: false, .. } | Self::Leave { .. } => None,
-            Self::Recorded { at, moved: true } => Some(format!("{} comes earlier", recorded.get(*at)?)),
+            Self::Recorded { at, moved: true } => {
+                // Where the steps before it are never made, it has not moved.
+                let overtook = later.iter().filter_map(Self::recorded).any(|other| other < *at);
+                overtook.then(|| recorded.get(*at).map(|step| format!("{step} comes earlier")))?
+            }
             Self::Substituted { at, .. } => {
                 let (mut was, mut is) = (recorded.get(*at)?.clone(), self.step(recorded)?);
                 Some(format!("{} is now {}", target(&mut was)?, target(&mut is)?))

@@ -94,12 +94,14 @@ async fn healed(mut form: Form, episodes: u64) -> Option<(Vec<String>, usize)> {
     let goal = Condition::AtLeast { path: "/done".parse().unwrap(), value: Amount::Literal(1.0) };
     let task = TaskSpec { goal, ..crate::fixtures::task() };
     let arguments = json!({"user": "ada"}).as_object().cloned().unwrap();
+    let kind = sojourn_tools::ParameterKind::Text;
+    let parameters = [Parameter { name: "user".to_owned(), kind, default: None }];
     let recorded = recorded();
     let healer = Healer {
         environment: &environment,
         task: &task,
         recorded: &recorded,
-        parameters: &[],
+        parameters: &parameters,
         arguments: &arguments,
     };
     let seeds: Vec<u64> = (0..episodes).collect();
@@ -152,7 +154,13 @@ async fn two_changes_at_once_are_found() {
 async fn a_step_that_is_gone_is_left_out_and_an_argument_without_use_is_said() {
     let form = Form::new(&[("button", "Log in")], &[("push", "Log in", "")]);
     let changes = healed(form, 30).await.unwrap().0;
-    assert_eq!(changes, ["fill(field \"User name\", user) is not needed any more"]);
+    assert_eq!(
+        changes,
+        [
+            "fill(field \"User name\", user) is not needed any more",
+            "the argument `user` is not used any more"
+        ]
+    );
 }
 
 #[tokio::test]

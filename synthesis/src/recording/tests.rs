@@ -57,7 +57,27 @@ fn log_in() -> Recording {
 #[tokio::test]
 async fn what_was_typed_becomes_arguments_and_elements_are_found_by_their_words() {
     let programs = log_in().programs(&desk(), "log_in", SANDBOX.clone(), 3).await;
-    insta::assert_snapshot!(programs[0]);
+    let expected = r#"function log_in(user, password = "${PASSWORD}", land, age) {
+  const element1 = observe().desk.things.find(e => e.kind === "field" && e.words === "User name");
+  if (!element1) return false;
+  fill(element1.id, user);
+  const element2 = observe().desk.things.find(e => e.kind === "field" && e.words === "Password");
+  if (!element2) return false;
+  fill(element2.id, password);
+  const element3 = observe().desk.things.find(e => e.kind === "knob" && e.words === "Land");
+  if (!element3) return false;
+  turn(element3.id, land);
+  const element4 = observe().desk.things.find(e => e.kind === "field" && e.words === "User name");
+  if (!element4) return false;
+  fill(element4.id, String(age));
+  const element5 = observe().desk.things.find(e => e.kind === "button" && e.words.includes(user));
+  if (!element5) return false;
+  push(element5.id);
+  const element6 = observe().desk.things.find(e => e.kind === "button" && e.words === "Log in");
+  if (!element6) return false;
+  return push(element6.id);
+}"#;
+    assert_eq!(programs[0], expected);
 }
 
 #[tokio::test]
