@@ -48,6 +48,14 @@ impl Recording {
         synthesizer.programs(1, most).await
     }
 
+    /// Gives parameters without a default the recorded value as one, where `is_meant` says so of their names.
+    pub fn default_to_recorded(&mut self, is_meant: impl Fn(&str) -> bool) {
+        for parameter in self.parameters.iter_mut().filter(|one| one.default.is_none() && is_meant(&one.name))
+        {
+            parameter.default = self.arguments.get(&parameter.name).cloned();
+        }
+    }
+
     /// The calls without their states.
     pub fn recorded_steps(&self, environment: &EnvironmentSpec) -> Vec<RecordedStep> {
         self.steps.iter().map(|step| self.recorded_step(environment, step)).collect()

@@ -108,24 +108,18 @@ impl Healer<'_> {
         // Twice the recording is the longest way that few changes make of it.
         for _ in 0..2 * self.recorded.len() + 4 {
             let seen = UiState::read(self.environment, &state)?;
-            let next = match given.next() {
-                Some(next) => next,
-                None => {
-                    let options = self.options(&seen, &moves);
-                    let mut free = None;
-                    for Costed { cost, next } in options {
-                        if cost == 0 && free.is_none() {
-                            free = Some(next);
-                        } else {
-                            branches.push((way.cost + cost, [&moves[..], &[next]].concat()));
-                        }
-                    }
-                    match free {
-                        Some(next) => next,
-                        None => return Ok(Walked::Ended),
+            let next = given.next().or_else(|| {
+                let mut free = None;
+                for Costed { cost, next } in self.options(&seen, &moves) {
+                    if cost == 0 && free.is_none() {
+                        free = Some(next);
+                    } else {
+                        branches.push((way.cost + cost, [&moves[..], &[next]].concat()));
                     }
                 }
-            };
+                free
+            });
+            let Some(next) = next else { return Ok(Walked::Ended) };
             if let Move::Leave { .. } = next {
                 moves.push(next);
                 continue;

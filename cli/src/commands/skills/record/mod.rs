@@ -24,7 +24,7 @@ use site::NewSite;
 use sojourn_browser::{RecordedAction, WebSettings};
 use sojourn_core::{Redactor, RunConfig, now_ms};
 use sojourn_skills::{Compiled, Draft, Kind as SkillKind, LibraryEvent, Origin, Skill, TrialReport};
-use sojourn_tools::{Environment, EnvironmentSpec, outside::text::cut, signature};
+use sojourn_tools::{Environment, EnvironmentSpec, Parameter, outside::text::cut, signature};
 use std::io::{BufRead as _, IsTerminal as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -54,9 +54,9 @@ struct Outcome {
 
 /// Records, generalises and tries a skill.
 pub async fn record(home: &Home, args: &SkillRecord) -> Result<ExitCode> {
-    let named = pairs(&args.param)?;
+    let mut named = pairs(&args.param)?;
     let lines = args.input.as_deref().map(lines).transpose()?;
-    let declared = declared(args, lines.as_deref().unwrap_or_default())?;
+    let mut declared = declared(args, lines.as_deref().unwrap_or_default())?;
     let names: Vec<String> = declared.iter().map(|(name, _)| name.clone()).collect();
     let file = args.output.clone().unwrap_or_else(|| PathBuf::from(format!("{}.toml", args.name)));
     let settings = match (&args.agent, &args.url) {
@@ -78,9 +78,30 @@ pub async fn record(home: &Home, args: &SkillRecord) -> Result<ExitCode> {
     for (name, _) in &named {
         check_name("the parameter", name, &spec)?;
     }
+    let own = args.agent.as_ref().and_then(|_| settings.tasks.get(&args.name)).cloned();
+    if let Some(task) = &own {
+        named.extend(of_task(&task.parameters, &named));
+        declared.extend(of_site(&settings, &declared));
+    }
     let mut source = source(home, args, settings, spec, lines).await?;
-    let said = Said { skill: &args.name, named: &named, declared: &declared };
-    let made = generalise(&said, &source.actions, &source.spec)?;
+    let mut known = source.settings.secrets.keys().map(String::as_str);
+    let only = known.next().filter(|_| known.next().is_none());
+    let said = Said { skill: &args.name, named: &named, declared: &declared, only_secret: only };
+    let mut made = generalise(&said, &source.actions, &source.spec)?;
+    if let Some(task) = &own {
+        // What the task means without arguments is what was recorded.
+        made.recording.default_to_recorded(|name| task.parameters.iter().all(|one| one.name != name));
+        if let Some(missing) = made.secrets.keys().find(|name| !source.settings.secrets.contains_key(*name)) {
+            return Err(Failure::new(
+                Kind::Usage,
+                format!("the agent file does not let a skill type the secret {missing}"),
+            )
+            .hint(format!(
+                "add `[environment.secrets.{missing}]`, and set the environment variable {missing}"
+            ))
+            .into());
+        }
+    }
     for (name, value) in &made.values {
         sojourn_tools::secrets::learn(name, value);
     }
@@ -392,6 +413,25 @@ fn pairs(given: &[String]) -> Result<Vec<(String, String)>> {
             .into()),
     };
     given.iter().map(pair).collect()
+}
+
+/// The parameters of a task as pairs of name and value, without those that the person named.
+fn of_task(parameters: &[Parameter], named: &[(String, String)]) -> Vec<(String, String)> {
+    let pair = |parameter: &Parameter| {
+        let default = parameter.default.as_ref()?;
+        let text = default.as_str().map_or_else(|| default.to_string(), str::to_owned);
+        let is_new = named.iter().all(|(name, value)| *name != parameter.name && *value != text);
+        is_new.then(|| (parameter.name.clone(), text))
+    };
+    parameters.iter().filter_map(pair).collect()
+}
+
+/// The secrets of a site whose variables are set, by name and value, without those that are known.
+fn of_site(settings: &WebSettings, known: &[(String, String)]) -> Vec<(String, String)> {
+    let names = settings.secrets.keys().filter(|name| known.iter().all(|(other, _)| other != *name));
+    let pair =
+        |name: &String| Some((name.clone(), std::env::var(name).ok().filter(|value| !value.is_empty())?));
+    names.filter_map(pair).collect()
 }
 
 /// The variables that hold secrets, by name and value: those that the person names, and those that `--input` types.

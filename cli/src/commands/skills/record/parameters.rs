@@ -33,6 +33,8 @@ pub struct Said<'a> {
     pub named: &'a [(String, String)],
     /// Variables with secrets, and their values.
     pub declared: &'a [(String, String)],
+    /// The variable of a site that has one secret alone.
+    pub only_secret: Option<&'a str>,
 }
 
 /// Makes parameters of the values.
@@ -124,6 +126,9 @@ impl Made<'_> {
             (Some(name), ..) => name,
             (None, Some((name, _)), _) => name.clone(),
             (None, None, Some(name)) => name.to_owned(),
+            (None, None, None) if self.values.is_empty() && self.said.only_secret.is_some() => {
+                self.said.only_secret.unwrap_or_default().to_owned()
+            }
             (None, None, None) => {
                 format!("{}_{}", self.said.skill, field.map(words_of).unwrap_or_default()).to_uppercase()
             }
