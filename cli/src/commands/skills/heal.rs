@@ -77,7 +77,7 @@ pub async fn heal(home: &Home, args: &SkillHeal) -> Result<ExitCode> {
     let mut tester = SkillTester::open(worlds.clone(), &own, entry.environment(), false).await?;
     let say = |line: &str| {
         if !args.json {
-            progress(line)
+            progress(line);
         }
     };
     say(&format!("{}, version {}", args.name, entry.skill.manifest.version));

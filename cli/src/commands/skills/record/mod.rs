@@ -105,14 +105,13 @@ pub async fn record(home: &Home, args: &SkillRecord) -> Result<ExitCode> {
     for (name, value) in &made.values {
         sojourn_tools::secrets::learn(name, value);
     }
-    let path = match &args.agent {
-        Some(agent) => agent.clone(),
-        None => {
-            let text = new_site(args, &mut source, &made).await?;
-            keeps_no_secret(&made, "the agent file", &text)?;
-            site::write(&file, &text)?;
-            file
-        }
+    let path = if let Some(agent) = &args.agent {
+        agent.clone()
+    } else {
+        let text = new_site(args, &mut source, &made).await?;
+        keeps_no_secret(&made, "the agent file", &text)?;
+        site::write(&file, &text)?;
+        file
     };
     let programs = made.recording.programs(&source.spec, &args.name, session::sandbox().await?, TRIED).await;
     if programs.is_empty() {
@@ -252,7 +251,7 @@ async fn earn(
         for (at, skill) in skills.iter().enumerate() {
             let say = |line: &str| {
                 if !args.json {
-                    super::test::progress(line)
+                    super::test::progress(line);
                 }
             };
             say(&format!("trying {} ({} of at most {})", args.name, at + 1, skills.len()));
@@ -269,11 +268,10 @@ async fn earn(
         }
     }
     let first = || skills.into_iter().next();
-    let outcome =
-        match outcome.or_else(|| first().map(|skill| Outcome { skill, report: None, admitted: false })) {
-            Some(outcome) => outcome,
-            None => return Err(Failure::new(Kind::Failure, "there is no program").into()),
-        };
+    let untried = || first().map(|skill| Outcome { skill, report: None, admitted: false });
+    let Some(outcome) = outcome.or_else(untried) else {
+        return Err(Failure::new(Kind::Failure, "there is no program").into());
+    };
     let id = outcome.skill.manifest.id.clone();
     if library.state().entry(&id).is_none() {
         change::record(&mut library, &LibraryEvent::Drafted { skill: Box::new(outcome.skill.clone()) })

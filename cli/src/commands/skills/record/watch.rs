@@ -41,20 +41,19 @@ pub async fn watch(
     let mut recorder = Recorder::start(&browser, start).await?;
     recorder.page().allow_secrets(Arc::new(settings.secret_texts()));
     let mut told = Told { quiet, count: 0, notes: BTreeSet::new() };
-    match lines {
-        Some(lines) => carry_out(&mut recorder, &lines, &mut told).await?,
-        None => {
-            output::note(format!(
-                "a window shows {start}: do the task in it, then close the window or press Ctrl-C here"
-            ));
-            let mut signals = Signals::listen()?;
-            loop {
-                tokio::select! {
-                    open = recorder.wait() => if !open? { break },
-                    _ = signals.recv() => break,
-                }
-                told.news(&mut recorder);
+    if let Some(lines) = lines {
+        carry_out(&mut recorder, &lines, &mut told).await?;
+    } else {
+        output::note(format!(
+            "a window shows {start}: do the task in it, then close the window or press Ctrl-C here"
+        ));
+        let mut signals = Signals::listen()?;
+        loop {
+            tokio::select! {
+                open = recorder.wait() => if !open? { break },
+                _ = signals.recv() => break,
             }
+            told.news(&mut recorder);
         }
     }
     recorder.finish().await?;
