@@ -47,6 +47,8 @@ pub struct RecordedAction {
     pub state: Value,
     /// Whether the text that it types comes from a field for passwords and the like.
     pub secret: bool,
+    /// Whether that field is one for passwords, which covers what is typed.
+    pub covered: bool,
 }
 
 /// A page on which a person's actions are recorded.
@@ -77,6 +79,8 @@ struct Told {
     text: Option<String>,
     #[serde(default)]
     secret: bool,
+    #[serde(default)]
+    covered: bool,
     #[serde(default)]
     view: Value,
     #[serde(default)]
@@ -214,7 +218,7 @@ impl Recorder {
             return Ok(Err(outcome.message));
         }
         if !is_heard {
-            self.actions.push(RecordedAction { call: own, state, secret: false });
+            self.actions.push(RecordedAction { call: own, state, secret: false, covered: false });
         }
         self.look().await?;
         self.catch_up();
@@ -317,7 +321,12 @@ impl Recorder {
         };
         let args: Map<String, Value> =
             args.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
-        let action = RecordedAction { call: ToolCall { name: told.tool, args }, state, secret: told.secret };
+        let action = RecordedAction {
+            call: ToolCall { name: told.tool, args },
+            state,
+            secret: told.secret,
+            covered: told.covered,
+        };
         // Somebody who types on in a field has typed one text.
         if let Some(before) = self.actions.last_mut()
             && before.call.name == "type"
@@ -327,6 +336,7 @@ impl Recorder {
         {
             before.call = action.call;
             before.secret |= action.secret;
+            before.covered &= action.covered;
             return;
         }
         self.actions.push(action);

@@ -55,7 +55,7 @@ const record = () => {
     const done = typing;
     typing = null;
     if (!done) return;
-    if (done.text !== null) act(isList(done.field) ? "select" : "type", done.field, done.view, { text: done.text, secret: isPrivate(done.field) });
+    if (done.text !== null) act(isList(done.field) ? "select" : "type", done.field, done.view, { text: done.text, secret: isPrivate(done.field), covered: tagOf(done.field) === "INPUT" && done.field.type === "password" });
     else if (done.clicked && next && view) {
       const id = named(next, view);
       if (id && !done.view?.elements.some((one) => one.id === id)) act("click", done.field, done.view);

@@ -63,6 +63,8 @@ pub fn generalise(
             made.values.push((name.clone(), value.clone()));
         }
     }
+    // The longest first: one secret may begin another.
+    made.values.sort_by_key(|(_, value)| std::cmp::Reverse(value.len()));
     let mut steps = Vec::new();
     for action in actions {
         let mut call = action.call.clone();
@@ -82,12 +84,17 @@ pub fn generalise(
     Ok(Generalised { recording: Recording { parameters, arguments, steps }, secrets, values })
 }
 
+/// Secrets under this length, in bytes, are replaced only where they are the whole of a text: they stand in too many words.
+const SHORT: usize = 4;
+
 /// Replaces secrets by the texts by which they are typed, in all texts of a value.
 fn hide(values: &[(String, String)], value: &mut Value) {
     match value {
         Value::String(text) => {
             for (name, secret) in values.iter().filter(|(_, secret)| !secret.is_empty()) {
-                if text.contains(secret.as_str()) {
+                if text == secret {
+                    *text = secret_named(name);
+                } else if secret.len() >= SHORT && text.contains(secret.as_str()) {
                     *text = text.replace(secret.as_str(), &secret_named(name));
                 }
             }
@@ -129,16 +136,14 @@ impl Made<'_> {
             (None, None, None) if self.values.is_empty() && self.said.only_secret.is_some() => {
                 self.said.only_secret.unwrap_or_default().to_owned()
             }
-            (None, None, None) => {
-                format!("{}_{}", self.said.skill, field.map(words_of).unwrap_or_default()).to_uppercase()
-            }
+            (None, None, None) => self.free_variable(&field.map(words_of).unwrap_or_default()),
         };
         if reference.is_none() && !self.values.iter().any(|(known, _)| *known == name) {
             self.values.push((name.clone(), text.to_owned()));
         }
         let secret = self.secrets.entry(name).or_default();
-        // A field that shows what is typed must be named.
-        if !action.secret
+        // A field that is not one for passwords must be named.
+        if !action.covered
             && reference.is_none()
             && let Some(field) = field
             && !secret.fields.contains(&field.label)
@@ -146,6 +151,14 @@ impl Made<'_> {
             secret.fields.push(field.label.clone());
         }
         Ok(())
+    }
+
+    /// A name for a variable that no other secret has.
+    fn free_variable(&self, words: &str) -> String {
+        let stem = format!("{}_{words}", self.said.skill).trim_end_matches('_').to_uppercase();
+        let is_free = |name: &String| self.values.iter().all(|(known, _)| known != name);
+        let numbered = (2..).map(|number| format!("{stem}_{number}"));
+        std::iter::once(stem.clone()).chain(numbered).find(is_free).unwrap_or_default()
     }
 
     fn hide(&self, value: &mut Value) {
@@ -285,4 +298,89 @@ fn typed(text: &str, field: Option<&UiElement>) -> (Value, Value) {
 
 fn as_text(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sojourn_tools::ToolCall;
+
+    fn spec() -> EnvironmentSpec {
+        let described = json!({
+            "name": "site", "start": "http://127.0.0.1:9/", "practice": true,
+            "tasks": {"log_in": {"goal": "", "success": "false"}},
+        });
+        super::super::explorable(&serde_json::from_value(described).unwrap()).unwrap()
+    }
+
+    /// What was typed into fields, by their names; the second says whether it is secret, the third whether the field covers it.
+    fn typed_into(fields: &[(&str, &str, bool, bool)]) -> Vec<RecordedAction> {
+        let elements: Vec<Value> = fields
+            .iter()
+            .enumerate()
+            .map(|(at, (name, ..))| json!({"id": format!("e{at}"), "role": "textbox", "name": name}))
+            .collect();
+        let action = |(at, (_, text, secret, covered)): (usize, &(&str, &str, bool, bool))| RecordedAction {
+            call: ToolCall {
+                name: "type".to_owned(),
+                args: json!({"target": format!("e{at}"), "text": text}).as_object().cloned().unwrap(),
+            },
+            state: json!({"elements": elements, "note": text}),
+            secret: *secret,
+            covered: *covered,
+        };
+        fields.iter().enumerate().map(action).collect()
+    }
+
+    fn made(said: &Said<'_>, actions: &[RecordedAction]) -> Generalised {
+        generalise(said, actions, &spec()).unwrap()
+    }
+
+    const SAID: Said<'static> = Said { skill: "log_in", named: &[], declared: &[], only_secret: None };
+
+    #[test]
+    fn secrets_become_variables_and_nothing_of_them_stays() {
+        let actions = typed_into(&[
+            ("User name", "ada", false, false),
+            ("Password", "lovelace", true, true),
+            ("Password", "lovelace-2", true, true),
+            ("Card", "4111", true, false),
+        ]);
+        let made = made(&SAID, &actions);
+        let names: Vec<&String> = made.secrets.keys().collect();
+        assert_eq!(names, ["LOG_IN_CARD", "LOG_IN_PASSWORD", "LOG_IN_PASSWORD_2"]);
+        // A field that shows what is typed into it must be named in the agent file; one for passwords need not.
+        assert_eq!(made.secrets["LOG_IN_CARD"].fields, ["Card"]);
+        assert!(made.secrets["LOG_IN_PASSWORD_2"].fields.is_empty());
+        let kept = format!("{:?} {:?}", made.recording, made.secrets);
+        assert!(!kept.contains("lovelace") && !kept.contains("4111") && !kept.contains("-2"), "{kept}");
+        let defaults: Vec<_> = made.recording.parameters.iter().map(|one| one.default.clone()).collect();
+        assert_eq!(defaults[0], None);
+        assert_eq!(defaults[2], Some("${LOG_IN_PASSWORD_2}".into()));
+    }
+
+    #[test]
+    fn a_short_secret_does_not_change_the_words_of_the_page() {
+        let actions = typed_into(&[("Day 1", "x", false, false), ("Pin", "1", true, true)]);
+        let made = made(&SAID, &actions);
+        let labels: Vec<&str> =
+            made.recording.steps[0].state.elements.iter().map(|one| one.label.as_str()).collect();
+        assert_eq!(labels, ["Day 1", "Pin"]);
+        assert_eq!(made.recording.arguments["pin"], json!("${LOG_IN_PIN}"));
+    }
+
+    #[test]
+    fn parameters_are_named_by_their_fields_or_by_the_person() {
+        let named = [("who".to_owned(), "ada".to_owned())];
+        let actions = typed_into(&[
+            ("User name", "ada", false, false),
+            ("Again", "ada", false, false),
+            ("click", "x", false, false),
+            ("", "y", false, false),
+            ("element1", "z", false, false),
+        ]);
+        let made = made(&Said { named: &named, ..SAID }, &actions);
+        let names: Vec<&str> = made.recording.parameters.iter().map(|one| one.name.as_str()).collect();
+        assert_eq!(names, ["who", "click_value", "text", "element1_value"]);
+    }
 }

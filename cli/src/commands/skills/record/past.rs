@@ -96,7 +96,12 @@ impl Episode {
         if matches!(call.name.as_str(), "wait" | "read" | "observe") {
             return;
         }
-        self.actions.push(RecordedAction { call: with_ids(call, &state), state, secret: false });
+        self.actions.push(RecordedAction {
+            call: with_ids(call, &state),
+            state,
+            secret: false,
+            covered: true,
+        });
     }
 }
 

@@ -96,7 +96,7 @@ mod tests {
 
     fn action(state: Value) -> RecordedAction {
         let call = ToolCall { name: "click".to_owned(), args: serde_json::Map::new() };
-        RecordedAction { call, state, secret: false }
+        RecordedAction { call, state, secret: false, covered: false }
     }
 
     #[test]
