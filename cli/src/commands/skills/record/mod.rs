@@ -387,9 +387,9 @@ fn tell(
     output::line(if outcome.admitted {
         let examples = sojourn_tools::with_examples(&manifest.parameters, serde_json::Map::new());
         format!(
-            "admitted; `sojourn skills run {} --agent {word} --args '{}'` runs it",
+            "admitted; `sojourn skills run {} --agent {word} --args {}` runs it",
             args.name,
-            Value::Object(examples)
+            output::shell_word(&Value::Object(examples).to_string())
         )
     } else if outcome.report.is_some() {
         format!("not admitted; it is kept as a draft: `sojourn skills show {}`", args.name)
