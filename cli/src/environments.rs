@@ -86,11 +86,11 @@ impl EnvironmentChoice {
         }
     }
 
-    /// The environment variable whose value must not get into a log.
-    pub fn secret(&self) -> Option<&str> {
+    /// The environment variables whose values must not get into a log.
+    pub fn secrets(&self) -> Vec<&str> {
         match self {
-            Self::Named(_) => None,
-            Self::Described(description) => description.settings().secret(),
+            Self::Named(_) => Vec::new(),
+            Self::Described(description) => description.settings().secrets(),
         }
     }
 

@@ -122,6 +122,12 @@ pub fn note(text: impl AsRef<str>) {
     let _ = writeln!(io::stderr(), "{}", terminal::escaped(&redacted(text.as_ref())));
 }
 
+/// Asks the person at the terminal; the answer is read by the caller.
+pub fn ask(text: &str) {
+    let _ = write!(io::stderr(), "{}", terminal::escaped(&redacted(text)));
+    let _ = io::stderr().flush();
+}
+
 /// Whether stderr is a terminal.
 pub fn is_watched() -> bool {
     io::stderr().is_terminal()

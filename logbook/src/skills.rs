@@ -34,6 +34,8 @@ pub fn author(origin: &Origin) -> String {
         Origin::Recipe { run } => format!("a recipe, in run {run}"),
         Origin::Exploration { run, seq } => format!("exploration {seq} of run {run}"),
         Origin::Human => "a person".to_owned(),
+        Origin::Recorded { run: Some(run) } => format!("a recording of run {run}"),
+        Origin::Recorded { run: None } => "a person's recording".to_owned(),
         Origin::Imported => "another library".to_owned(),
         Origin::Builtin => "Sojourn".to_owned(),
     }
@@ -120,9 +122,13 @@ pub fn concerns(state: &LibraryState, event: &LibraryEvent, asked: &str) -> bool
 pub fn description(state: &LibraryState, event: &LibraryEvent) -> String {
     match event {
         LibraryEvent::Drafted { skill } => {
+            let changes = &skill.manifest.changes;
+            let why = if changes.is_empty() { String::new() } else { format!(": {}", changes.join("; ")) };
             match skill.manifest.repairs.as_ref().and_then(|id| state.entry(id)) {
-                Some(repaired) => format!("drafted, to repair version {}", repaired.skill.manifest.version),
-                None => "drafted".to_owned(),
+                Some(repaired) => {
+                    format!("drafted, to repair version {}{why}", repaired.skill.manifest.version)
+                }
+                None => format!("drafted{why}"),
             }
         }
         LibraryEvent::TrialStarted { .. } => "on trial".to_owned(),

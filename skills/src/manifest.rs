@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use sojourn_tools::{Condition, Parameter, ToolSpec};
+use sojourn_tools::{Condition, Parameter, RecordedStep, ToolSpec};
 use std::fmt;
 
 /// Content address of a skill version: the SHA-256 (hex) of name, source, parameters and engine. Where two environments have the
@@ -58,6 +58,12 @@ pub enum Origin {
     Recipe {
         /// Id of the run.
         run: String,
+    },
+    /// Generalised from what a person did once, or from an episode of a run.
+    Recorded {
+        /// Id of the run; `None` for a person's recording.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        run: Option<String>,
     },
     /// A person.
     Human,
@@ -169,6 +175,12 @@ pub struct Manifest {
     /// The version of the same name that this one repairs; its cases must still pass.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub repairs: Option<SkillId>,
+    /// What was recorded, for a skill that was made of a recording: what a repair searches near.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub recorded: Vec<RecordedStep>,
+    /// How it differs from the version that it repairs, one sentence each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub changes: Vec<String>,
     /// Whether it was made of text from outside. See [`is_untrusted`](Self::is_untrusted).
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub untrusted: bool,
@@ -227,6 +239,8 @@ impl Skill {
             wasm_sha256: sha256(&compiled.wasm),
             code: Code::JavaScript,
             repairs: None,
+            recorded: Vec::new(),
+            changes: Vec::new(),
             untrusted: false,
         };
         Self { manifest, source, wasm: Wasm(compiled.wasm) }
@@ -244,6 +258,13 @@ impl Skill {
     #[must_use]
     pub fn repairing(mut self, version: &SkillId) -> Self {
         self.manifest.repairs = Some(version.clone());
+        self
+    }
+
+    /// Keeps the recording that the skill was made of, and how it differs from the version that it repairs.
+    #[must_use]
+    pub fn recorded_as(mut self, steps: Vec<RecordedStep>, changes: Vec<String>) -> Self {
+        (self.manifest.recorded, self.manifest.changes) = (steps, changes);
         self
     }
 

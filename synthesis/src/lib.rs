@@ -18,6 +18,9 @@
 //! * `frontier/` goes on where effects need other effects before them: rules of what a call needs and brings about, by which it gets to
 //!   where more can be found out.
 //!
+//! * [`Recording`] is a demonstration by a person, with arguments in the place of the goal's words; a [`Healer`] finds a way that differs
+//!   little from it where a world has changed.
+//!
 //! The crate knows no model and no particular environment. An environment declares in its
 //! [`ExplorationSpec`](sojourn_tools::ExplorationSpec) which tools may be called at random, and which fields of its state describe
 //! elements. A state is read as a [`UiState`] once, at the border.
@@ -163,10 +166,12 @@ mod exploration;
 mod fixtures;
 mod frontier;
 mod habit;
+mod healing;
 mod javascript;
 mod plan;
 mod play;
 mod recipe;
+mod recording;
 mod synthesis;
 mod ui;
 mod world;
@@ -175,8 +180,10 @@ pub use discovery::{Change, Effect, FieldKind, StateField, Survey, identifier};
 pub use exploration::Explorer;
 pub use frontier::{Beliefs, DiscoveryPlan, Documentation, FrontierExplorer, Rule, Use};
 pub use habit::{FallingNumber, HabitPlan, Store};
+pub use healing::{Healed, Healer};
 pub use plan::{DemonstratedCall, Demonstration, ExplorationPlan, Findings, PLAY_RULES, QUIET_EPISODES};
 pub use play::{StateExplorer, calls_to_try};
 pub use recipe::{Batches, PlannedItem, RecipePlan, Surroundings};
+pub use recording::Recording;
 pub use ui::{ElementId, Field, FieldValue, Group, LeftOut, UiElement, UiState, UiStateError};
 pub use world::{CallResult, ExplorationError, PracticeWorld, RunResult};

@@ -107,9 +107,9 @@ pub trait EnvironmentProvider: Send + Sync {
 /// An environment that an agent file describes by a table with a `kind`.
 #[async_trait]
 pub trait DescribedEnvironment: Send + Sync {
-    /// Name of the environment variable whose value is redacted in logs.
-    fn secret(&self) -> Option<&str> {
-        None
+    /// Names of the environment variables whose values are redacted in logs.
+    fn secrets(&self) -> Vec<&str> {
+        Vec::new()
     }
 
     /// Names of the environment variables that its program sees. Their values are redacted too.
@@ -146,8 +146,8 @@ impl DescribedEnvironment for ProcessEnvironmentSettings {
 
 #[async_trait]
 impl DescribedEnvironment for McpEnvironmentSettings {
-    fn secret(&self) -> Option<&str> {
-        self.token_env.as_deref()
+    fn secrets(&self) -> Vec<&str> {
+        self.token_env.as_deref().into_iter().collect()
     }
 
     fn env(&self) -> &[String] {

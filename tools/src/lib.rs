@@ -43,6 +43,7 @@ mod policed_environment;
 mod policy;
 pub mod process;
 pub mod python;
+mod recorded_step;
 mod remote_environment;
 pub mod schema;
 pub mod secrets;
@@ -99,6 +100,7 @@ pub use policed_environment::{ActionRules, PolicedEnvironment};
 pub use policy::{
     ActionRuling, Decision, EffectKind, Policies, Policy, PolicyError, PolicyFile, PolicyVerdict, Rule,
 };
+pub use recorded_step::{RecordedArgument, RecordedStep};
 pub use remote_environment::{
     McpEnvironmentSettings, ProcessEnvironmentSettings, RemoteEnvironment, RemoteEnvironmentError,
 };
@@ -108,6 +110,7 @@ pub use sources::{SourceError, SourceSettings};
 pub use spec::{
     Effects, Evidence, Example, Ingredient, Parameter, ParameterKind, Recipe, ResidueClass, ResultKind,
     TaskSpec, ToolSpec, Waiting, arguments_schema, function_head, recipes_by_task, signature, with_defaults,
+    with_examples,
 };
 pub use tool::{
     AllowsPart, CallContext, CallProgress, FailureKind, Need, Tool, ToolCall, ToolError, ToolOutcome,

@@ -353,6 +353,18 @@ pub fn with_defaults(parameters: &[Parameter], mut args: Map<String, Value>) -> 
     args
 }
 
+/// `args` with the first example of each missing parameter whose JSON Schema names any: values that its author knows to work.
+pub fn with_examples(parameters: &[Parameter], mut args: Map<String, Value>) -> Map<String, Value> {
+    for parameter in parameters {
+        if let ParameterKind::Schema(schema) = &parameter.kind
+            && let Some(example) = schema.get("examples").and_then(|examples| examples.get(0))
+        {
+            args.entry(parameter.name.clone()).or_insert_with(|| example.clone());
+        }
+    }
+    args
+}
+
 /// Recipes by task name.
 pub fn recipes_by_task(recipes: &[Recipe]) -> BTreeMap<&str, &Recipe> {
     recipes.iter().map(|recipe| (recipe.task.as_str(), recipe)).collect()

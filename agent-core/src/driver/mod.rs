@@ -42,6 +42,7 @@ pub use replay::{RecordedRun, ReplayPosition};
 pub use requests::{AskedGoal, GoalSituation, Requests};
 pub use run_memory::{RunMemory, Texts};
 pub use toolkit::{Approval, Approver, Question, Tools, Unattended, call_hash};
+pub use trials::{HealingPlan, heal_recording};
 pub use trials::{SingleRun, StandaloneTrials, SurveyPlan, run_once, survey};
 
 use crate::core::Core;

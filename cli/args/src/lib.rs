@@ -38,7 +38,7 @@ pub use models::{Doctor, ModelKind, ModelList, Models, Serve};
 pub use reflexes::Reflexes;
 pub use run::{Fork, Run, SimulateCrash};
 pub use see::See;
-pub use skills::{Format, Import, SkillRun, SkillTest, Skills, Target};
+pub use skills::{Format, Import, SkillHeal, SkillRecord, SkillRun, SkillTest, Skills, Target};
 pub use speak::Speak;
 pub use studio::{Report, Studio};
 pub use tools::{Lang, Tools};

@@ -24,6 +24,10 @@ pub enum Skills {
         #[arg(long)]
         json: bool,
     },
+    /// Make a skill of what you do once in a browser, or of an episode of a run. It replays without a model.
+    Record(SkillRecord),
+    /// Repair a recorded skill whose page has changed: search near the recording for a way that works, without a model.
+    Heal(SkillHeal),
     /// Run a skill in a fresh world, without reflexes, and show its calls. Nothing is recorded.
     Run(SkillRun),
     /// Run skills in their regression cases, the worlds of their admission. The exit code is 1 if a case fails.
@@ -163,6 +167,93 @@ pub struct SkillRun {
     /// The maximum number of environment steps.
     #[arg(long, default_value_t = 500, value_name = "N")]
     pub steps: u32,
+
+    /// Print one JSON document.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `sojourn skills record`.
+#[derive(Debug, ClapArgs)]
+pub struct SkillRecord {
+    /// The new skill, as a function is named: `log_in`.
+    pub name: String,
+
+    /// The page to begin on. A new agent file is written for it.
+    #[arg(long, value_name = "URL", required_unless_present_any = ["agent", "run"], conflicts_with_all = ["agent", "run"])]
+    pub url: Option<String>,
+
+    /// The agent file of a site whose task has the skill's name: its start page, its grants and its success condition are used.
+    #[arg(long, value_name = "AGENT.TOML", value_hint = ValueHint::FilePath)]
+    pub agent: Option<PathBuf>,
+
+    /// A run on web pages instead of a browser: an id, `latest`, or the beginning of an id. Needs `--agent`.
+    #[arg(long, value_name = "RUN", requires = "agent")]
+    pub run: Option<String>,
+
+    /// The episode of the run, from 1 [default: the last one that reached its goal].
+    #[arg(long, value_name = "N", requires = "run")]
+    pub episode: Option<u64>,
+
+    /// Name a value that you type or choose: it becomes this parameter. Without it the field's words are the name.
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub param: Vec<String>,
+
+    /// An environment variable with a secret that you type in a field that shows it. Fields for passwords need no mention.
+    #[arg(long, value_name = "VARIABLE")]
+    pub secret: Vec<String>,
+
+    /// A JavaScript expression that is true once the task is done [default: that the last page shows what no page before did].
+    #[arg(long, value_name = "EXPRESSION", conflicts_with = "agent")]
+    pub until: Option<String>,
+
+    /// The goal in words, for the agent file [default: the name].
+    #[arg(long, value_name = "TEXT", conflicts_with = "agent")]
+    pub goal: Option<String>,
+
+    /// A further host that the browser may connect to, as `cdn.example.org`.
+    #[arg(long, value_name = "HOST", conflicts_with = "agent")]
+    pub allow: Vec<String>,
+
+    /// The new agent file [default: NAME.toml].
+    #[arg(long, short, value_name = "AGENT.TOML", value_hint = ValueHint::FilePath, conflicts_with = "agent")]
+    pub output: Option<PathBuf>,
+
+    /// Carry out the actions of this file, one call a line as `type("User name", "ada")`, in place of a person and without a window;
+    /// `-` is stdin. `${VARIABLE}` is typed as the value of that environment variable.
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, conflicts_with = "run")]
+    pub input: Option<PathBuf>,
+
+    /// Try the skill without asking. What it does on the site is real, several times.
+    #[arg(long)]
+    pub yes: bool,
+
+    /// The seed of the trials.
+    #[arg(long, default_value_t = 1, value_name = "N")]
+    pub seed: u64,
+
+    /// Print one JSON document.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `sojourn skills heal`.
+#[derive(Debug, ClapArgs)]
+pub struct SkillHeal {
+    /// The recorded skill.
+    pub name: String,
+
+    /// The agent file that describes its site.
+    #[arg(long, value_name = "AGENT.TOML", value_hint = ValueHint::FilePath)]
+    pub agent: PathBuf,
+
+    /// The maximum number of episodes of the search. In each, other elements are tried, within the grants of the agent file.
+    #[arg(long, default_value_t = 60, value_name = "N")]
+    pub episodes: usize,
+
+    /// The seed of the search and the trials.
+    #[arg(long, default_value_t = 1, value_name = "N")]
+    pub seed: u64,
 
     /// Print one JSON document.
     #[arg(long)]

@@ -242,7 +242,7 @@ impl AgentFile {
                 self.environment.env().iter().chain(self.tools.values().flat_map(SourceSettings::env));
             let mut given = self.secrets.iter().chain(given).map(String::as_str);
             let mut used =
-                self.tools.values().flat_map(SourceSettings::secrets).chain(self.environment.secret());
+                self.tools.values().flat_map(SourceSettings::secrets).chain(self.environment.secrets());
             given.any(|name| name == key) || used.any(|name| name == key)
         };
         Redactor::new(self.secret_names().filter_map(value).chain(programs))
@@ -294,7 +294,7 @@ impl AgentFile {
     fn secret_names(&self) -> impl Iterator<Item = &str> {
         let webhook = self.notify.webhook.as_ref().and_then(|webhook| webhook.secret_env.as_ref());
         let names = self.secrets.iter().chain(self.model_keys()).chain(webhook).map(String::as_str);
-        names.chain(self.environment.secret()).chain(self.tools.values().flat_map(SourceSettings::secrets))
+        names.chain(self.environment.secrets()).chain(self.tools.values().flat_map(SourceSettings::secrets))
     }
 
     /// The variables with the keys of the servers that run models.

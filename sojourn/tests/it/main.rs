@@ -31,6 +31,7 @@ mod plugins;
 mod policy;
 #[path = "../../../agent-core/tests/it/record_samples.rs"]
 mod record_samples;
+mod recording;
 mod settings;
 mod skills;
 mod start;

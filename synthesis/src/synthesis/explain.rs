@@ -9,7 +9,7 @@
 use super::program::{Argument, SearchOver, Step};
 use super::segments::{Form, IndexedCall, Segment, Segmentation, appeared};
 use super::selector::Selector;
-use super::text::TextExpression;
+use super::text::{Given, TextExpression};
 use super::values::{Values, View};
 use serde_json::Value;
 use sojourn_tools::{ArgumentSource, EnvironmentSpec, ExplorationSpec};
@@ -27,6 +27,8 @@ pub(super) struct Explainer<'a> {
     pub environment: &'a EnvironmentSpec,
     pub spec: &'a ExplorationSpec,
     pub values: &'a Values,
+    /// The arguments of the programs.
+    pub given: &'a [Given],
 }
 
 /// The tools of segments, and the form of each.
@@ -34,7 +36,7 @@ type Shape<'a> = Vec<(&'a str, Form<'a>)>;
 
 impl Explainer<'_> {
     pub(super) fn view<'a>(&'a self, seen: IndexedCall<'a>) -> View<'a> {
-        View { spec: self.spec, state: seen.state, index: seen.index, values: self.values }
+        View { spec: self.spec, state: seen.state, index: seen.index, values: self.values, given: self.given }
     }
 
     /// At most `most` programs for these demonstrations, the best explanations first.

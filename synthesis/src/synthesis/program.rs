@@ -45,8 +45,8 @@ pub(crate) enum SearchOver {
 }
 
 /// The program in JavaScript. `head` is its first line, up to the opening brace. It returns false where an element or a text
-/// that a call needs is not there.
-pub(crate) fn write(environment: &EnvironmentSpec, head: &str, steps: &[Step]) -> String {
+/// that a call needs is not there. `by_goal` says that it always reads the goal first; otherwise it does where a step uses it.
+pub(crate) fn write(environment: &EnvironmentSpec, head: &str, steps: &[Step], by_goal: bool) -> String {
     let (Some(spec), Some(question)) = (&environment.exploration, &environment.question) else {
         return String::new();
     };
@@ -72,6 +72,7 @@ pub(crate) fn write(environment: &EnvironmentSpec, head: &str, steps: &[Step]) -
                             format!("{element}.id")
                         }
                         Argument::Text(TextExpression::Fixed(text)) => quote(text),
+                        Argument::Text(TextExpression::Argument(expression)) => expression.clone(),
                         Argument::Text(text) => {
                             checked("text", text.expression(spec, &elements), "undefined === ")
                         }
@@ -123,7 +124,10 @@ pub(crate) fn write(environment: &EnvironmentSpec, head: &str, steps: &[Step]) -
         lines.push("return true;".to_owned());
     }
     let used = |name: &str| lines.iter().any(|line| line.contains(name));
-    let mut first = vec![format!("const goal = {};", observed(&question.path))];
+    let mut first = Vec::new();
+    if by_goal || used("goal") || HELPERS.iter().any(|(name, _)| used(name)) {
+        first.push(format!("const goal = {};", observed(&question.path)));
+    }
     first.extend(HELPERS.iter().filter(|(name, _)| used(name)).map(|(_, helper)| (*helper).to_owned()));
     first.extend(lines);
     let body: String = first.iter().map(|line| indented(line)).collect();

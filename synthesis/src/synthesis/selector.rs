@@ -68,8 +68,9 @@ impl Selector {
         } else {
             TextExpression::from_goal(view, &element.label)
         };
-        let (quoted, unquoted): (Vec<_>, Vec<_>) =
-            texts.into_iter().partition(|text| matches!(text, TextExpression::Quoted(_)));
+        let (quoted, unquoted): (Vec<_>, Vec<_>) = texts
+            .into_iter()
+            .partition(|text| matches!(text, TextExpression::Quoted(_) | TextExpression::Argument(_)));
         strategies.extend(quoted.into_iter().map(Strategy::Label));
         let fields = view.mentioned_fields(place);
         strategies.extend(fields.iter().map(|field| Strategy::Mentioned(vec![field.clone()])));
@@ -83,6 +84,9 @@ impl Selector {
             strategies.extend([true, false].map(|greatest| Strategy::Extreme { greatest }));
         }
         if !element.label.is_empty() {
+            let within = |text: &str| text.len() > 1 && element.label != text && element.label.contains(text);
+            strategies
+                .extend(TextExpression::arguments(view, within).into_iter().map(Strategy::LabelContains));
             for (position, quoted) in view.quoted().iter().enumerate() {
                 if quoted.len() > 1 && element.label != *quoted {
                     strategies.push(Strategy::LabelContains(TextExpression::Quoted(position)));

@@ -25,7 +25,7 @@ fn steps_for(demonstrations: &[Demonstration]) -> Vec<Vec<Step>> {
 }
 
 fn source_of(steps: &[Step]) -> String {
-    write(&desk(), "function work() {\n", steps)
+    write(&desk(), "function work() {\n", steps, true)
 }
 
 fn sources_for(demonstrations: &[Demonstration]) -> Vec<String> {
@@ -226,7 +226,7 @@ async fn evaluated_calls(program: &[Step], state: &Value) -> Vec<(String, Value)
     let state = UiState::read(&environment, state).unwrap();
     let mut values = Values::default();
     loop {
-        let view = View { spec, state: &state, index: 0, values: &values };
+        let view = View { spec, state: &state, index: 0, values: &values, given: &[] };
         let calls = calls_by_value(program, view);
         if !values.is_missing_any() {
             return calls;

@@ -13,6 +13,8 @@ const WAYS: usize = 3;
 /// A text that the goal or an element contains.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum TextExpression {
+    /// An argument of the program: its name, or an expression that makes a text of it.
+    Argument(String),
     /// The text in quotation marks at this position of the goal, from 0.
     Quoted(usize),
     /// The part of the goal between two texts; to its end where the second is empty.
@@ -29,6 +31,15 @@ pub(crate) enum TextExpression {
     Calculated(Box<Selector>, String),
     /// Always this text.
     Fixed(String),
+}
+
+/// An argument of the program, as it was while the program's steps were demonstrated.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Given {
+    /// Its expression.
+    pub expression: String,
+    /// The text that the expression had.
+    pub text: String,
 }
 
 /// The case of letters.
@@ -53,7 +64,8 @@ impl TextExpression {
     pub(super) fn from_goal(view: View<'_>, word: &str) -> Vec<Self> {
         let (quoted, words) = (view.quoted(), view.words());
         let same = |(position, text): (usize, &&str)| (*text == word).then_some(position);
-        let mut all: Vec<Self> = quoted.iter().enumerate().filter_map(same).map(Self::Quoted).collect();
+        let mut all = Self::arguments(view, |given| given == word);
+        all.extend(quoted.iter().enumerate().filter_map(same).map(Self::Quoted));
         if word.is_empty() {
             return all;
         }
@@ -76,6 +88,12 @@ impl TextExpression {
             all.extend(ways.map(|way| Self::Cased(Box::new(way), case)));
         }
         all
+    }
+
+    /// The arguments of whose texts `fits` holds.
+    pub(super) fn arguments(view: View<'_>, fits: impl Fn(&str) -> bool) -> Vec<Self> {
+        let given = view.given.iter().filter(|given| fits(&given.text));
+        given.map(|given| Self::Argument(given.expression.clone())).collect()
     }
 
     /// Expressions that may yield `word` from the goal or from an element, the most specific first.
@@ -123,6 +141,7 @@ impl TextExpression {
             member(&format!("({} || {{}})", selector.expression(spec, elements)), field)
         };
         match self {
+            Self::Argument(expression) => expression.clone(),
             Self::Quoted(position) => format!("goal.split(\"\\\"\")[{}]", 2 * position + 1),
             Self::Between(before, after) => format!("between({}, {})", quote(before), quote(after)),
             Self::Word(position) => format!("words(goal)[{position}]"),

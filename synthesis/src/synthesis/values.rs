@@ -5,7 +5,7 @@
 //! nothing is missing: so the code that proposes expressions stays synchronous, and a batch costs one compiled program.
 
 use super::selector::{Selection, Selector};
-use super::text::TextExpression;
+use super::text::{Given, TextExpression};
 use crate::javascript::{all_helpers, indented, member, quote};
 use crate::ui::{UiElement, UiState};
 use async_trait::async_trait;
@@ -53,6 +53,8 @@ pub(crate) struct View<'a> {
     /// The index of the state in `values`.
     pub index: usize,
     pub values: &'a Values,
+    /// The arguments of the program.
+    pub given: &'a [Given],
 }
 
 impl<'a> View<'a> {
@@ -165,6 +167,8 @@ fn element_by_id(element: &UiElement) -> String {
 pub(crate) struct Evaluator {
     sandbox: Sandbox,
     limits: Limits,
+    /// Declarations of constants that expressions use.
+    constants: String,
 }
 
 impl Evaluator {
@@ -178,7 +182,13 @@ impl Evaluator {
             deterministic: true,
             ..Limits::default()
         };
-        Self { sandbox, limits }
+        Self { sandbox, limits, constants: String::new() }
+    }
+
+    /// Declares constants that expressions use; each has a name and a value.
+    pub(crate) fn declare<'a>(&mut self, constants: impl Iterator<Item = (&'a str, &'a Value)>) {
+        self.constants =
+            constants.map(|(name, value)| indented(&format!("const {name} = {value};"))).collect();
     }
 
     /// Computes all values that are missing. An expression that throws or exceeds the limits has none.
@@ -194,7 +204,7 @@ impl Evaluator {
         while !rest.is_empty() {
             let (batch, later) = rest.split_at(batch_length(rest));
             rest = later;
-            let program = self.compile(&batch_source(batch)).await;
+            let program = self.compile(&batch_source(batch, &self.constants)).await;
             let used: BTreeSet<usize> = batch.iter().flat_map(|(_, states)| states.iter().copied()).collect();
             for state in used {
                 let positions: Vec<usize> =
@@ -248,11 +258,11 @@ fn batch_length(wanted: &[(String, Vec<usize>)]) -> usize {
 }
 
 /// A program that evaluates the expressions at the positions that it is given.
-fn batch_source(batch: &[(String, Vec<usize>)]) -> String {
+fn batch_source(batch: &[(String, Vec<usize>)], constants: &str) -> String {
     let expressions: Vec<String> =
         batch.iter().map(|(expression, _)| indented(&format!("() => {expression},"))).collect();
     format!(
-        "function evaluate(goal, {ELEMENTS}, positions) {{\n{}  const expressions = [\n{}  ];\n  return positions.map(at => {{\n    \
+        "function evaluate(goal, {ELEMENTS}, positions) {{\n{}{constants}  const expressions = [\n{}  ];\n  return positions.map(at => {{\n    \
          try {{ return expressions[at](); }} catch {{ return null; }}\n  }});\n}}\n",
         all_helpers(),
         expressions.concat()

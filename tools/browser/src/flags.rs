@@ -133,7 +133,10 @@ pub(crate) fn arguments(
         format!("--window-size={width},{height}"),
         "--remote-debugging-pipe".to_owned(),
     ]);
-    if !settings.visible {
+    if settings.visible {
+        // The window of the first page is the only one that a person sees.
+        arguments.push("--no-startup-window".to_owned());
+    } else {
         arguments.extend(["--headless=new", "--hide-scrollbars", "--mute-audio"].map(str::to_owned));
     }
     if settings.files {

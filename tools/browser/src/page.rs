@@ -2,6 +2,7 @@
 
 use crate::chromium::Chromium;
 use crate::page_events::{PageEvents, listen};
+use crate::secret_text::SecretTexts;
 use crate::site::host;
 use crate::view::View;
 use crate::{BrowserError, GoneCause};
@@ -59,6 +60,8 @@ pub struct Page {
     pub(crate) world: Option<ExecutionContextId>,
     /// CSS selector of elements to ignore; may be empty.
     pub(crate) ignored: String,
+    /// Secrets that may be typed on the page by their names.
+    pub(crate) secrets: Arc<SecretTexts>,
     /// Whether the browser has not answered the last navigation: some frame has no document yet.
     unanswered: bool,
     events: Arc<PageEvents>,
@@ -82,6 +85,7 @@ impl Page {
             frame,
             world: None,
             ignored: String::new(),
+            secrets: Arc::default(),
             unanswered: false,
             events,
             _listeners: listeners,
@@ -92,6 +96,11 @@ impl Page {
     pub fn ignore(&mut self, selector: &str) {
         selector.clone_into(&mut self.ignored);
         self.world = None;
+    }
+
+    /// Lets these secrets be typed by their names.
+    pub fn allow_secrets(&mut self, secrets: Arc<SecretTexts>) {
+        self.secrets = secrets;
     }
 
     /// Sets the viewport size, in pixels.
@@ -242,6 +251,23 @@ impl Page {
     /// The expression throws, or the browser has died.
     pub async fn inspect(&mut self, expression: &str) -> Result<Value, BrowserError> {
         self.run_script(expression).await
+    }
+
+    /// The id of the tab.
+    pub(crate) fn target(&self) -> String {
+        self.tab.target_id().inner().clone()
+    }
+
+    /// Whether the page has opened another tab.
+    pub(crate) fn has_popup(&self) -> bool {
+        self.events.has_popup()
+    }
+
+    /// The events of one kind that concern this tab.
+    pub(crate) async fn listen<E: chromiumoxide::cdp::IntoEventKind + Unpin>(
+        &self,
+    ) -> Result<chromiumoxide::listeners::EventStream<E>, BrowserError> {
+        Ok(self.tab.event_listener::<E>().await?)
     }
 
     pub(crate) fn events(&self) -> &PageEvents {

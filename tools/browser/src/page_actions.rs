@@ -2,6 +2,7 @@
 
 use crate::act::{PageAction, Target};
 use crate::page::Page;
+use crate::secret_text::Field;
 use crate::{BrowserError, keys};
 use chromiumoxide::cdp::browser_protocol::input::{
     DispatchMouseEventParams, DispatchMouseEventType, InsertTextParams, MouseButton,
@@ -200,14 +201,19 @@ impl Page {
     async fn fill(&mut self, target: &str, typed: &str) -> Result<String, ActionError> {
         let call = format!("sojourn.prepare({}, {})", json!(target), json!(typed));
         let ready = succeeded(self.run_script(&call).await?)?;
+        let is = |name: &str| ready.get(name) == Some(&Value::Bool(true));
+        let (name, url) = (text(&ready, "name"), text(&ready, "url"));
+        let field = Field { name: &name, is_password: is("password"), is_top: is("top"), url: &url };
+        let secret = self.secrets.value(typed, field).map_err(ActionError::Impossible)?;
+        let given = secret.as_deref().unwrap_or(typed);
         // The script sets the value of fields that cannot be typed into, such as a date.
         if ready.get("set") != Some(&Value::Bool(true)) {
-            if typed.is_empty() {
+            if given.is_empty() {
                 for stroke in keys::chord("Delete").unwrap_or_default() {
                     self.execute(stroke).await?;
                 }
             } else {
-                self.execute(InsertTextParams::new(typed)).await?;
+                self.execute(InsertTextParams::new(given)).await?;
             }
         }
         Ok(format!("typed {} into {}", json!(typed), text(&ready, "what")))

@@ -68,6 +68,11 @@ impl PageEvents {
         std::mem::take(&mut *self.requested_hosts.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// Whether there is a tab that the page opened.
+    pub fn has_popup(&self) -> bool {
+        !self.popups.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
+    }
+
     /// Takes a tab that the page opened.
     pub fn take_popup(&self) -> Option<String> {
         self.popups.lock().unwrap_or_else(PoisonError::into_inner).pop()

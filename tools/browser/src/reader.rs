@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 /// Script that observes pages and finds elements. A page is data: nothing in it may replace the script's functions, so their
 /// names live in a scope of their own.
-const SCRIPT: &str = concat!(
+pub(crate) const SCRIPT: &str = concat!(
     "(() => {\nif (Object.hasOwn(globalThis, \"sojourn\")) return;\n",
     include_str!("script/dom.js"),
     include_str!("script/geometry.js"),
@@ -24,9 +24,12 @@ const SCRIPT: &str = concat!(
     include_str!("script/find.js"),
     include_str!("script/change.js"),
     include_str!("script/settle.js"),
+    include_str!("script/record.js"),
     include_str!("script/export.js"),
     "})();"
 );
+/// Name of the script's isolated world.
+pub(crate) const WORLD: &str = "sojourn";
 /// Name of the group of references to nodes, which are released together.
 const OBJECTS: &str = "sojourn";
 /// Limit on the elements that are examined for a closed shadow root at once.
@@ -81,7 +84,7 @@ impl Page {
             return Ok(world);
         }
         let mut params = CreateIsolatedWorldParams::new(self.frame.clone());
-        params.world_name = Some("sojourn".to_owned());
+        params.world_name = Some(WORLD.to_owned());
         let world = self.execute(params).await?.execution_context_id;
         self.run(SCRIPT, Some(world)).await?;
         let settings = json!({"ignored": self.ignored});

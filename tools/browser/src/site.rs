@@ -5,6 +5,7 @@ use crate::episode::{EpisodeGoal, EpisodeStatus, Site};
 use crate::launcher::Launcher;
 use crate::page::Page;
 use crate::request_grants::RequestGrants;
+use crate::secret_text::{SecretTexts, WebSecret};
 use crate::{BrowserError, Settings};
 use async_trait::async_trait;
 use serde::Deserialize;
@@ -14,10 +15,11 @@ use sojourn_tools::outside::address::AddressGrants;
 use sojourn_tools::outside::url::CanonicalUrl;
 use sojourn_tools::{
     Amount, Condition, DescribedEnvironment, Ending, EndingKind, Environment, EnvironmentSpec,
-    EnvironmentUnavailable, Example, Question, ResidueClass, TaskSpec, Wording,
+    EnvironmentUnavailable, Example, Parameter, Question, ResidueClass, TaskSpec, Wording,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpStream;
 
@@ -75,6 +77,11 @@ pub struct WebSettings {
     /// Window size in pixels, `[width, height]`. Default 1000 by 750.
     #[serde(default)]
     pub window: Option<(u32, u32)>,
+    /// Secrets that may be typed into the site's fields for passwords: `[environment.secrets.SHOP_PASSWORD]` lets `${SHOP_PASSWORD}`
+    /// be typed, and puts the value of that environment variable in its place. Their values are replaced by their names wherever
+    /// something enters the log.
+    #[serde(default)]
+    pub secrets: BTreeMap<String, WebSecret>,
     /// Shows the browser window.
     #[serde(default)]
     pub visible: bool,
@@ -101,6 +108,9 @@ pub struct WebTask {
     /// Start page of this task, instead of the site's.
     #[serde(default)]
     pub start: Option<String>,
+    /// Parameters of the skill that solves the task, with the values that the goal means as defaults. Default: none.
+    #[serde(default)]
+    pub parameters: Vec<Parameter>,
 }
 
 impl WebSettings {
@@ -125,16 +135,11 @@ impl WebSettings {
                     .to_owned(),
             );
         }
-        let mut hosts = self.allow.clone();
-        for start in self.tasks.values().filter_map(|task| task.start.as_ref()).chain([&self.start]) {
-            hosts.push(host(start).ok_or_else(|| format!("`{start}` is not an http or https URL"))?);
-        }
-        AddressGrants::new(&self.private_ranges)?;
         let count = self.tasks.len() as u64;
         let tasks = (0..).zip(&self.tasks).map(|(position, (name, task))| TaskSpec {
             name: name.clone(),
             description: task.goal.clone(),
-            parameters: Vec::new(),
+            parameters: task.parameters.clone(),
             goal: Condition::AtLeast { path: JsonPointer::of(["success"]), value: Amount::Literal(1.0) },
             achievement: true,
             episodes: (count > 1).then_some(ResidueClass { modulus: count, remainder: position }),
@@ -169,7 +174,26 @@ impl WebSettings {
             wording: Wording::default(),
             untrusted: !self.trusted,
         };
-        let settings = Settings {
+        let settings = self.browser_settings()?;
+        let points = self.points;
+        let site = Box::new(ConfiguredSite { settings: self, task: None, true_from_start: false });
+        let environment = WebEnvironment::new(spec, site, Launcher::new(settings));
+        Ok(if points { environment.with_points() } else { environment })
+    }
+}
+
+impl WebSettings {
+    /// How a browser for this site is started.
+    ///
+    /// # Errors
+    /// The settings name a start page or a range that is none.
+    pub fn browser_settings(&self) -> Result<Settings, String> {
+        let mut hosts = self.allow.clone();
+        for start in self.starts() {
+            hosts.push(host(start).ok_or_else(|| format!("`{start}` is not an http or https URL"))?);
+        }
+        AddressGrants::new(&self.private_ranges)?;
+        Ok(Settings {
             program: self.program.clone(),
             hosts,
             private_ranges: self.private_ranges.clone(),
@@ -184,15 +208,22 @@ impl WebSettings {
                 .timeout_ms
                 .map_or(Settings::default().command_timeout, Duration::from_millis),
             load_timeout: Settings::default().load_timeout,
-        };
-        let points = self.points;
-        let site = Box::new(ConfiguredSite { settings: self, task: None, true_from_start: false });
-        let environment = WebEnvironment::new(spec, site, Launcher::new(settings));
-        Ok(if points { environment.with_points() } else { environment })
+        })
     }
-}
 
-impl WebSettings {
+    /// The secrets that may be typed on the site's pages.
+    pub fn secret_texts(&self) -> SecretTexts {
+        SecretTexts {
+            secrets: self.secrets.clone(),
+            hosts: self.starts().filter_map(|start| host(start)).collect(),
+        }
+    }
+
+    /// The start pages of the tasks, and that of the site.
+    fn starts(&self) -> impl Iterator<Item = &String> {
+        self.tasks.values().filter_map(|task| task.start.as_ref()).chain([&self.start])
+    }
+
     fn opened(&self) -> Result<WebEnvironment, EnvironmentUnavailable> {
         self.clone().open().map_err(|reason| EnvironmentUnavailable::Invalid {
             reason: format!("the environment cannot be used: {reason}"),
@@ -203,11 +234,14 @@ impl WebSettings {
 
 #[async_trait]
 impl DescribedEnvironment for WebSettings {
+    fn secrets(&self) -> Vec<&str> {
+        self.secrets.keys().map(String::as_str).collect()
+    }
+
     async fn check_reachable(&self) -> Result<(), EnvironmentUnavailable> {
         self.opened()?;
-        let starts = self.tasks.values().filter_map(|task| task.start.as_ref());
         let mut checked = BTreeSet::new();
-        for start in starts.chain([&self.start]) {
+        for start in self.starts() {
             let Some(host) = host(start).filter(|host| checked.insert(host.clone())) else { continue };
             let reason = match tokio::time::timeout(REACHED, TcpStream::connect(&host)).await {
                 Ok(Ok(_)) => continue,
@@ -312,6 +346,7 @@ impl Site for ConfiguredSite {
             return Err(BrowserError::Program("the site has no tasks".to_owned()));
         };
         let (name, task) = (name.clone(), task.clone());
+        page.allow_secrets(Arc::new(self.settings.secret_texts()));
         page.open(task.start.as_deref().unwrap_or(&self.settings.start)).await?;
         let mut state = Map::new();
         state.insert("task".to_owned(), name.clone().into());
@@ -349,7 +384,7 @@ impl Site for ConfiguredSite {
 }
 
 /// Whether an expression is true on the page. An expression that throws counts as false.
-async fn holds(page: &mut Page, expression: &str) -> Result<bool, BrowserError> {
+pub(crate) async fn holds(page: &mut Page, expression: &str) -> Result<bool, BrowserError> {
     // The message of an error stays on the page, where it may quote anything.
     match page
         .inspect(&format!(

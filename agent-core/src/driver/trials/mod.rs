@@ -7,12 +7,15 @@
 mod attempt;
 mod candidates;
 mod exploration;
+mod healing;
+
 mod reflexes;
 mod single_run;
 mod standalone;
 mod survey;
 
 pub(super) use candidates::TrialRunner;
+pub use healing::{HealingPlan, heal_recording};
 pub use single_run::{SingleRun, run_once};
 pub use standalone::StandaloneTrials;
 pub use survey::{SurveyPlan, survey};

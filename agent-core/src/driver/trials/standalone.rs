@@ -17,7 +17,7 @@ use sojourn_skills::{
     AdmissionRule, Case, CaseResult, Kind, LibraryState, PairedEpisode, ReflexTrial, Setup, Skill,
     TrialReport, WorldResult,
 };
-use sojourn_tools::{Condition, Environment};
+use sojourn_tools::{Condition, Environment, with_examples};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -114,7 +114,12 @@ impl StandaloneTrials {
                 return Err(DriveError::Unusable(reason));
             }
         };
-        let calls = trial_calls(&manifest.parameters, &goal);
+        let mut calls = trial_calls(&manifest.parameters, &goal);
+        for args in calls.iter_mut().flatten() {
+            *args = with_examples(&manifest.parameters, std::mem::take(args));
+        }
+        // Where episodes are about different tasks, only those of its own can show anything.
+        let episodes = planner.task(&manifest.name).and_then(|task| task.episodes);
         let prelude = prelude(&planner, &manifest.name);
         let unrelated = planner.unrelated(&manifest.name, &goal);
         let loaded = self.load(skill, Some(goal))?;
@@ -127,13 +132,14 @@ impl StandaloneTrials {
         let mut report =
             TrialReport { prerequisites: self.library.prerequisites(&manifest.calls), ..Default::default() };
         let purpose = format!("admission of {}", manifest.name);
+        let drawn = |index: usize| seeds::world(seed, &purpose, index as u64);
         for index in 0..rule.worlds * SPARE_WORLDS {
             if report.worlds.len() == rule.worlds {
                 break;
             }
             let setup = Setup {
                 environment: manifest.environment.clone(),
-                seed: seeds::world(seed, &purpose, index as u64),
+                seed: episodes.map_or_else(|| drawn(index), |class| class.at_or_before(drawn(index))),
                 prelude: Some(prelude.clone()),
                 calls: calls[report.worlds.len() % calls.len().max(1)].clone(),
                 max_steps: Some(MAX_STEPS),

@@ -80,10 +80,11 @@ async fn schools(home: &Home) -> Result<BTreeMap<RunId, &'static str>> {
     let versions = library.state().histories().flat_map(|(_, history)| &history.versions);
     Ok(versions
         .filter_map(|entry| match &entry.skill.manifest.origin {
-            Origin::Model { run, .. } | Origin::Exploration { run, .. } | Origin::Recipe { run } => {
-                run.parse().ok()
-            }
-            Origin::Human | Origin::Imported | Origin::Builtin => None,
+            Origin::Model { run, .. }
+            | Origin::Exploration { run, .. }
+            | Origin::Recipe { run }
+            | Origin::Recorded { run: Some(run) } => run.parse().ok(),
+            Origin::Recorded { run: None } | Origin::Human | Origin::Imported | Origin::Builtin => None,
         })
         .map(|run| (run, "skills were learned in it"))
         .collect())

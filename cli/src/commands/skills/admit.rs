@@ -233,7 +233,8 @@ async fn merge(library: &mut Library, tester: &mut SkillTester, entry: &Entry) -
     Ok(None)
 }
 
-fn in_world(world: &WorldResult) -> String {
+/// A world of a trial in one line.
+pub fn in_world(world: &WorldResult) -> String {
     let verdict = if world.passed() { "passed" } else { "FAILED" };
     let why = world.error.as_deref().and_then(|error| error.lines().next());
     let why = why.map(|why| format!(": {why}")).unwrap_or_default();

@@ -5,8 +5,10 @@ pub mod change;
 mod diff;
 mod exchange;
 mod graph;
+mod heal;
 mod history;
 mod list;
+mod record;
 pub mod run;
 mod show;
 mod svg;
@@ -26,6 +28,8 @@ use std::process::ExitCode;
 pub async fn skills(home: Home, command: Skills) -> Result<ExitCode> {
     match command {
         Skills::Test(args) => return test::test(&home, &args).await,
+        Skills::Record(args) => return record::record(&home, &args).await,
+        Skills::Heal(args) => return heal::heal(&home, &args).await,
         Skills::Run(args) => return run::run(&home, &state(&home).await?, args).await,
         Skills::List { all, json } => list::list(&state(&home).await?, all, json, &home)?,
         Skills::Show { target, json } => show::show(&state(&home).await?, &target, json)?,

@@ -96,8 +96,11 @@ async fn carry_out(
         Some(seen) => Box::new(Watched::new(harmless(&worlds, name).await?, Arc::clone(seen))),
     };
 
+    // Where episodes are about different tasks, only those of the skill's own task show anything.
+    let own = environment.spec().tasks.iter().find(|task| task.name == manifest.name);
+    let seed = own.and_then(|task| task.episodes).map_or(asked.seed, |class| class.at_or_before(asked.seed));
     let sandbox = session::sandbox().await?;
-    let outcome = run_once(&sandbox, library, environment, asked.seed, &call, asked.steps).await?;
+    let outcome = run_once(&sandbox, library, environment, seed, &call, asked.steps).await?;
     Ok((call, outcome))
 }
 

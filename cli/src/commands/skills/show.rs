@@ -94,6 +94,7 @@ pub fn heading(state: &LibraryState, entry: &Entry) -> Result<()> {
     if let Some(repaired) = repaired {
         field("repairs", &format!("version {}", repaired.skill.manifest.version))?;
     }
+    field("changes", &manifest.changes.join("; "))?;
     if manifest.code == Code::Wasm {
         field("code", "a prebuilt WebAssembly module")?;
     }

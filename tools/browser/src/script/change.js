@@ -40,7 +40,8 @@ const prepare = (target, text) => {
   element.focus();
   if (element.select) element.select();
   else windowOf(documentOf(element)).getSelection().selectAllChildren(element);
-  return { what, focused: focusedElement() === element };
+  const field = { name: nameOf(element, roleOf(element, getComputedStyle(element))), password: tag === "INPUT" && element.type === "password", top: documentOf(element) === document };
+  return { what, focused: focusedElement() === element, ...field, url: location.href };
 };
 
 // Says which options there are, not more than a line of them.

@@ -19,7 +19,7 @@ const look = (most) => {
 
 globalThis.sojourn = {
   see: called(see), look: called(look), text: called(text), locate: called(locate), prepare: called(prepare), choose: called(choose), scroll: called(scroll), mark: called(mark),
-  settle, renumber, ownPage, element: alive,
+  settle, renumber, ownPage, record, element: alive,
   examine: (index) => unknowns[index], reveal: (host, root) => { closedRoots.set(host, root); },
   configure: (given) => { settings = { ...settings, ...given }; },
 };

@@ -103,6 +103,8 @@ impl Server {
                 get(|| async { Html(LONG.replace("LINES", &"<p>A line of text.</p>".repeat(80))) }),
             )
             .route("/pages/{name}", get(fixture))
+            .route("/secret", get(|| page(include_str!("../../recorded/secret.html"))))
+            .route("/forger", get(|| page(include_str!("../../recorded/forger.html"))))
             .route("/cells", get(|| async { Html(cells(10_000)) }))
             .route("/surprises", get(|| page(SURPRISES)))
             .route("/late", get(|| page(LATE)))

@@ -4,6 +4,7 @@ mod egress;
 mod pages;
 mod processes;
 mod reading;
+mod recording;
 mod reference;
 mod revival;
 mod tls;
