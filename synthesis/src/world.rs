@@ -25,6 +25,11 @@ pub trait PracticeWorld: Send {
         Ok(Vec::new())
     }
 
+    /// Whether it is time to be content with what was found, as the rest of the time is for its use.
+    fn is_late(&self) -> bool {
+        false
+    }
+
     /// Begins the episode of `seed` and runs a program in it to its end, by the executor that also runs trials. The program may
     /// call the tools of the environment and the admitted skills in `granted`, and take `max_steps` environment steps.
     async fn run(

@@ -34,7 +34,7 @@ pub(super) enum TimeLimit {
 
 impl TimeLimit {
     /// Milliseconds that are left; `None` without a limit.
-    fn left_ms(&self) -> Option<i64> {
+    pub(super) fn left_ms(&self) -> Option<i64> {
         match self {
             Self::At { clock, running_ms } => Some(running_ms.saturating_sub(clock.running_ms())),
             Self::Recorded { out_of_time, index } if out_of_time.contains(&index.now()) => Some(0),

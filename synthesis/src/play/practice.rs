@@ -129,7 +129,7 @@ impl<W: PracticeWorld> Game<'_, W> {
             let wayless = solved == 0
                 && self.programs.is_empty()
                 && self.left <= self.explorer.plan.seeds.len() * 2 / 3;
-            if self.left <= reserve || hopeless || wayless || vain >= VAIN {
+            if self.left <= reserve || hopeless || wayless || vain >= VAIN || self.world.is_late() {
                 break;
             }
             tries += 1;
@@ -254,7 +254,11 @@ impl<W: PracticeWorld> Game<'_, W> {
         };
         let (runs, most) = (self.runs(), self.fewest_lost().unwrap_or(usize::MAX));
         let (mut won, mut lost) = (0, 0);
+        let has_one = self.programs.iter().any(|tried| tried.won > tried.lost);
         while won + lost < runs && lost < most && !(lost >= EARLY && lost > won) && self.left > 0 {
+            if has_one && self.world.is_late() {
+                break;
+            }
             let Some(seed) = self.seeds.next() else { break };
             self.left -= 1;
             let run = self.world.run(seed, &program, &[], explorer.plan.steps).await;

@@ -12,11 +12,17 @@ use sojourn_tools::{Ending, EndingKind, Environment, EnvironmentError, Grants, T
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+/// What an exploration leaves of the run's time at its beginning: one part of so many.
+const SPARED: i64 = 3;
+
 /// A practice world with the skills and reflexes of the run.
 pub(super) struct ExploredWorld {
     runner: TrialRunner,
     episodes: EpisodeCount,
     holder: Holder,
+    /// Milliseconds of the run that are for what is done with the findings. `None` where the run has no limit, and where a verification
+    /// repeats the exploration.
+    spared_ms: Option<i64>,
 }
 
 /// The episodes of an exploration so far, in all its worlds.
@@ -67,7 +73,9 @@ enum Holder {
 
 impl ExploredWorld {
     pub(super) fn new(world: Box<dyn Environment>, runner: TrialRunner, episodes: EpisodeCount) -> Self {
-        Self { runner, episodes, holder: Holder::Idle(world) }
+        let left = runner.watch.time.left_ms().filter(|_| !world.spec().deterministic);
+        let spared_ms = left.map(|left| left / SPARED);
+        Self { runner, episodes, holder: Holder::Idle(world), spared_ms }
     }
 
     fn executor(&mut self) -> Result<&mut SkillExecutor, ExecutorError> {
@@ -111,6 +119,11 @@ impl PracticeWorld for ExploredWorld {
             lost: done.ended.as_ref().is_some_and(|ending| ending.kind == EndingKind::Died),
             steps: done.steps,
         })
+    }
+
+    fn is_late(&self) -> bool {
+        let left = self.runner.watch.time.left_ms();
+        self.spared_ms.zip(left).is_some_and(|(spared, left)| left < spared)
     }
 
     async fn available(&mut self) -> Result<Vec<ToolCall>, ExecutorError> {
