@@ -147,7 +147,8 @@ fn waits(tools: &[ToolSpec]) -> Vec<String> {
         }
     }
     // What needs no number may be refused; then time has to pass otherwise.
-    let pairs = long.iter().rev().flat_map(|long| short.iter().rev().map(move |short| format!("{short} || {long}")));
+    let pairs =
+        long.iter().rev().flat_map(|long| short.iter().rev().map(move |short| format!("{short} || {long}")));
     pairs.take(1).chain(long.iter().rev().cloned()).collect()
 }
 
@@ -177,7 +178,8 @@ fn orders_of(values: &[String]) -> Vec<Vec<String>> {
     }
     let mut orders = Vec::new();
     for (at, first) in values.iter().enumerate() {
-        let rest: Vec<String> = values.iter().enumerate().filter(|(i, _)| *i != at).map(|(_, v)| v.clone()).collect();
+        let rest: Vec<String> =
+            values.iter().enumerate().filter(|(i, _)| *i != at).map(|(_, v)| v.clone()).collect();
         for mut order in orders_of(&rest) {
             order.insert(0, first.clone());
             orders.push(order);

@@ -132,7 +132,12 @@ impl RecipePlan<'_> {
         for (thing, provider) in &self.nearby {
             let _ = match &self.surroundings {
                 Some(Surroundings::List(list)) => {
-                    writeln!(text, "{indent}if (!{}.includes({})) {provider}();", observed(list), quote(thing))
+                    writeln!(
+                        text,
+                        "{indent}if (!{}.includes({})) {provider}();",
+                        observed(list),
+                        quote(thing)
+                    )
                 }
                 Some(Surroundings::Flags(flags)) => {
                     writeln!(text, "{indent}if (!{}) {provider}();", observed(&flags.join(thing)))
@@ -264,7 +269,9 @@ pub(crate) fn turning_tools<'a>(tools: &'a [ToolSpec], call: &str) -> Vec<(&'a s
     let called = call.split('(').next().unwrap_or_default();
     let acting = tools.iter().filter(|tool| tool.effects.write && tool.name != called);
     let turning = acting.filter_map(|tool| match tool.parameters.as_slice() {
-        [Parameter { kind: ParameterKind::Choice(ways), default: None, .. }] if (2..=WAYS).contains(&ways.len()) => {
+        [Parameter { kind: ParameterKind::Choice(ways), default: None, .. }]
+            if (2..=WAYS).contains(&ways.len()) =>
+        {
             Some((tool.name.as_str(), ways.as_slice()))
         }
         _ => None,

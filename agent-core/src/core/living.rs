@@ -14,7 +14,10 @@ const IDLE: u32 = 16;
 impl Core {
     /// Whether an episode without open tasks goes on.
     pub(super) fn may_live_on(&self) -> bool {
-        self.config.live_on && self.config.library && self.spec.question.is_none() && !self.acts_step_by_step()
+        self.config.live_on
+            && self.config.library
+            && self.spec.question.is_none()
+            && !self.acts_step_by_step()
     }
 
     /// The next call of an episode without open tasks.

@@ -75,7 +75,10 @@ async fn a_habit_acts_before_a_call_and_the_skill_goes_on() {
     assert!((3..=4).contains(&called), "{called} times");
     let first = records.iter().position(|record| record.kind == "called").unwrap();
     assert_eq!(records[first].payload["call"], json!({"name": "every_fourth", "args": {}}));
-    assert_eq!((&records[first].payload["depth"], &records[first + 1].payload["depth"]), (&json!(0), &json!(1)));
+    assert_eq!(
+        (&records[first].payload["depth"], &records[first + 1].payload["depth"]),
+        (&json!(0), &json!(1))
+    );
     let acted: Vec<_> = records.iter().filter(|record| record.kind == "acted").collect();
     let report = |record: &Record| record.payload["report"].clone();
     let by_habits: u64 = acted.iter().filter_map(|record| report(record)["reflex_steps"].as_u64()).sum();

@@ -147,7 +147,11 @@ fn an_episode_without_open_tasks_goes_on_until_its_time_is_up() {
     let effects = Life::of(config(&["collect_wood"])).live();
     assert_eq!(ending(&effects), ("time is up".to_owned(), 500));
     let calls = calls(&effects);
-    assert_eq!(calls.iter().filter(|call| **call == "collect_wood").count(), 1, "what is done is not done again");
+    assert_eq!(
+        calls.iter().filter(|call| **call == "collect_wood").count(),
+        1,
+        "what is done is not done again"
+    );
     for pastime in ["explore", "noop"] {
         assert!(calls.contains(&pastime), "{calls:?}");
     }
@@ -229,10 +233,14 @@ fn a_number_that_falls_is_met_by_the_skill_that_raises_it() {
     let life = Life { dies_from: 30, ..Life::of(searching(1)) };
     let effects = life.live();
     let plans = tried(&effects);
-    let needs: Vec<_> = plans[0].candidates.iter().filter(|source| source.contains("observe().drink <=")).collect();
+    let needs: Vec<_> =
+        plans[0].candidates.iter().filter(|source| source.contains("observe().drink <=")).collect();
     assert!(!needs.is_empty(), "{:?}", plans[0].candidates);
     assert!(needs.iter().all(|source| source.contains("if (!collect_drink()) break;")), "{needs:?}");
-    assert!(!plans[0].candidates.iter().any(|source| source.contains("health")), "what kills at zero is no need");
+    assert!(
+        !plans[0].candidates.iter().any(|source| source.contains("health")),
+        "what kills at zero is no need"
+    );
 }
 
 #[test]
