@@ -109,7 +109,7 @@ impl HabitPlan {
         }
         let Some(wait) = waits.first() else { return bodies };
         for store in &self.stores {
-            for (turn, orders) in turns(tools) {
+            for (turn, orders) in turns(tools, &store.call) {
                 for order in orders {
                     let list = order.iter().map(|way| quote(way)).collect::<Vec<_>>().join(", ");
                     let (held, call) = (observed(&store.held), &store.call);
@@ -147,15 +147,16 @@ fn waits(tools: &[ToolSpec]) -> Vec<String> {
         }
     }
     // What needs no number may be refused; then time has to pass otherwise.
-    let pairs = long.iter().rev().flat_map(|long| short.iter().rev().map(move |short| format!("{short} || {long}")));
+    let pairs =
+        long.iter().rev().flat_map(|long| short.iter().rev().map(move |short| format!("{short} || {long}")));
     pairs.take(1).chain(long.iter().rev().cloned()).collect()
 }
 
 /// Tools that turn an agent to its sides: their one needed argument has a few values, which are tried in turn and back. With each tool
 /// the orders that could matter: where it starts is all the same, so the first value stays first.
-fn turns(tools: &[ToolSpec]) -> Vec<(String, Vec<Vec<String>>)> {
+fn turns(tools: &[ToolSpec], call: &str) -> Vec<(String, Vec<Vec<String>>)> {
     let mut found: Vec<(String, Vec<Vec<String>>)> = Vec::new();
-    for (tool, ways) in turning_tools(tools) {
+    for (tool, ways) in turning_tools(tools, call) {
         let mut orders = Vec::new();
         for there in orders_of(&ways[1..]) {
             let there: Vec<String> = std::iter::once(ways[0].clone()).chain(there).collect();
@@ -177,7 +178,8 @@ fn orders_of(values: &[String]) -> Vec<Vec<String>> {
     }
     let mut orders = Vec::new();
     for (at, first) in values.iter().enumerate() {
-        let rest: Vec<String> = values.iter().enumerate().filter(|(i, _)| *i != at).map(|(_, v)| v.clone()).collect();
+        let rest: Vec<String> =
+            values.iter().enumerate().filter(|(i, _)| *i != at).map(|(_, v)| v.clone()).collect();
         for mut order in orders_of(&rest) {
             order.insert(0, first.clone());
             orders.push(order);

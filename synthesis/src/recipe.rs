@@ -132,7 +132,12 @@ impl RecipePlan<'_> {
         for (thing, provider) in &self.nearby {
             let _ = match &self.surroundings {
                 Some(Surroundings::List(list)) => {
-                    writeln!(text, "{indent}if (!{}.includes({})) {provider}();", observed(list), quote(thing))
+                    writeln!(
+                        text,
+                        "{indent}if (!{}.includes({})) {provider}();",
+                        observed(list),
+                        quote(thing)
+                    )
                 }
                 Some(Surroundings::Flags(flags)) => {
                     writeln!(text, "{indent}if (!{}) {provider}();", observed(&flags.join(thing)))
@@ -154,7 +159,7 @@ impl RecipePlan<'_> {
         let Some(target) = self.target else {
             if !self.items.is_empty() || !self.nearby.is_empty() {
                 let nearby = if self.looks_again() { self.nearby("    ") } else { String::new() };
-                let sides = if self.turning { sides(tools) } else { Vec::new() };
+                let sides = if self.turning { sides(tools, call) } else { Vec::new() };
                 let again = sides.iter().chain(&pausing).map(|pause| {
                     format!("  for (let i = 0; i < {TRIES}; i++) {{\n{nearby}    if ({call}) return true;\n    {pause}\n  }}\n  return false;\n")
                 });
@@ -244,9 +249,9 @@ fn turns(pauses: &[String]) -> Option<String> {
 }
 
 /// Turns to the sides in turn, by the loop's counter `i`: tools whose one needed argument has a few values, in two orders.
-fn sides(tools: &[ToolSpec]) -> Vec<String> {
+fn sides(tools: &[ToolSpec], call: &str) -> Vec<String> {
     let mut sides = Vec::new();
-    for (tool, ways) in turning_tools(tools) {
+    for (tool, ways) in turning_tools(tools, call) {
         let (even, odd): (Vec<_>, Vec<_>) = ways.iter().enumerate().partition(|(at, _)| at % 2 == 0);
         // Opposites often stand side by side in a list.
         let across: Vec<&String> = even.into_iter().chain(odd).map(|(_, way)| way).collect();
@@ -258,11 +263,15 @@ fn sides(tools: &[ToolSpec]) -> Vec<String> {
     sides
 }
 
-/// Tools that may turn an agent to its sides: they take one argument, which has a few values. With each its values.
-pub(crate) fn turning_tools(tools: &[ToolSpec]) -> Vec<(&str, &[String])> {
-    let acting = tools.iter().filter(|tool| tool.effects.write);
+/// Tools that may turn an agent to its sides: they take one argument, which has a few values. With each its values. The tool of the call
+/// that is to be made, as JavaScript, is none of them.
+pub(crate) fn turning_tools<'a>(tools: &'a [ToolSpec], call: &str) -> Vec<(&'a str, &'a [String])> {
+    let called = call.split('(').next().unwrap_or_default();
+    let acting = tools.iter().filter(|tool| tool.effects.write && tool.name != called);
     let turning = acting.filter_map(|tool| match tool.parameters.as_slice() {
-        [Parameter { kind: ParameterKind::Choice(ways), default: None, .. }] if (2..=WAYS).contains(&ways.len()) => {
+        [Parameter { kind: ParameterKind::Choice(ways), default: None, .. }]
+            if (2..=WAYS).contains(&ways.len()) =>
+        {
             Some((tool.name.as_str(), ways.as_slice()))
         }
         _ => None,

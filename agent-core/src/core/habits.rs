@@ -80,7 +80,8 @@ impl Core {
 
     /// A task whose skill has not been run yet while a number was low that no skill is known to raise: finding out is worth its steps.
     pub(super) fn experiment(&self) -> Option<String> {
-        if !self.config.live_on || !self.learns() || !self.config.reflexes.as_ref().is_some_and(|r| r.search) {
+        if !self.config.live_on || !self.learns() || !self.config.reflexes.as_ref().is_some_and(|r| r.search)
+        {
             return None;
         }
         let state = &self.episode.observation.state;
@@ -88,7 +89,10 @@ impl Core {
         let low = first.iter().filter(|(name, full)| {
             let (full, now) = (full.as_u64().unwrap_or(0), state.get(*name).and_then(Value::as_u64));
             let is_vital = self.spec.vitals.contains(&JsonPointer::of([name.as_str()]));
-            full > 0 && !is_vital && now.is_some_and(|now| now * 3 <= full * 2) && self.falling.raiser(name).is_none()
+            full > 0
+                && !is_vital
+                && now.is_some_and(|now| now * 3 <= full * 2)
+                && self.falling.raiser(name).is_none()
         });
         let low: Vec<&String> = low.map(|(name, _)| name).collect();
         let skills = self.skills();
@@ -121,7 +125,9 @@ impl Core {
 
     /// Fields that were true or false in the last moments, not at the start of the episode, and that calls leave so.
     fn signs(&self, moments: &[Moment]) -> Vec<(JsonPointer, bool)> {
-        let Some(last) = moments.last().and_then(|moment| moment.state.as_object()) else { return Vec::new() };
+        let Some(last) = moments.last().and_then(|moment| moment.state.as_object()) else {
+            return Vec::new();
+        };
         let differs = |(name, now): (&String, &Value)| {
             let now = now.as_bool()?;
             let first = self.episode.first.get(name)?.as_bool()?;
@@ -137,10 +143,13 @@ impl Core {
         for recipe in self.planner.tasks().filter_map(|task| self.planner.recipe(&task.name)) {
             let [used] = recipe.consumes.as_slice() else { continue };
             let needs_nothing = recipe.nearby.is_empty() && recipe.tools.is_empty();
-            let Some(provider) = self.planner.provider(&used.item).filter(|_| needs_nothing && used.count == 1) else {
+            let Some(provider) =
+                self.planner.provider(&used.item).filter(|_| needs_nothing && used.count == 1)
+            else {
                 continue;
             };
-            let counted = self.planner.task(provider).is_some_and(|task| self.planner.count_parameter(task).is_some());
+            let counted =
+                self.planner.task(provider).is_some_and(|task| self.planner.count_parameter(task).is_some());
             if counted && skills.contains_key(provider) {
                 let needed = self.planner.recipe(provider).map(|recipe| recipe.tools.as_slice());
                 stores.push(Store {

@@ -1,6 +1,7 @@
 //! What an agent does in an episode in which no task is left: it tries again what failed, and lets time pass in between.
 
 use super::Core;
+use super::state::Pastimes;
 use crate::model::Effect;
 use serde_json::{Map, Value};
 use sojourn_tools::{Parameter, ParameterKind, ToolCall};
@@ -13,7 +14,10 @@ const IDLE: u32 = 16;
 impl Core {
     /// Whether an episode without open tasks goes on.
     pub(super) fn may_live_on(&self) -> bool {
-        self.config.live_on && self.config.library && self.spec.question.is_none() && !self.acts_step_by_step()
+        self.config.live_on
+            && self.config.library
+            && self.spec.question.is_none()
+            && !self.acts_step_by_step()
     }
 
     /// The next call of an episode without open tasks.
@@ -27,11 +31,12 @@ impl Core {
             }
         }
         let pastimes = self.pastimes();
-        let (turn, idle) = self.episode.pastimes;
+        let Pastimes { turn, at, .. } = self.episode.pastimes;
+        let idle = if self.episode.steps > at { 0 } else { self.episode.pastimes.idle };
         let Some(call) = pastimes.get(turn % pastimes.len().max(1)).filter(|_| idle < IDLE) else {
             return self.next_episode("nothing was left to do".to_owned());
         };
-        self.episode.pastimes = (turn + 1, idle + 1);
+        self.episode.pastimes = Pastimes { turn: turn + 1, idle: idle + 1, at: self.episode.steps };
         self.act(call.clone())
     }
 

@@ -18,7 +18,8 @@ const PRIORITY: u8 = 100;
 const NAME_LENGTH: usize = 40;
 /// Stages in which habits are told apart: their name, the practice episodes of each, and the habits that are tried in it at most. All
 /// take part in the first.
-const SIFTING: [(&str, u32, usize); 3] = [("sift", 2, usize::MAX), ("sift again", 4, 10), ("sift last", 8, 3)];
+const SIFTING: [(&str, u32, usize); 3] =
+    [("sift", 2, usize::MAX), ("sift again", 4, 10), ("sift last", 8, 3)];
 /// Searches without a gain after which a run searches no more.
 const VAIN_SEARCHES: u32 = 2;
 /// Importance, from 1 to 10, of the memory that a reflex was learned.

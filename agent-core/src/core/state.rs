@@ -96,6 +96,17 @@ impl Phase {
     }
 }
 
+/// The calls of an episode that only let time pass.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Pastimes {
+    /// How many there were.
+    pub turn: usize,
+    /// Calls in a row since the last step of the episode.
+    pub idle: u32,
+    /// The episode's steps before the last one.
+    pub at: u64,
+}
+
 /// The episode under way.
 pub(super) struct Episode {
     pub index: u64,
@@ -120,8 +131,8 @@ pub(super) struct Episode {
     pub waits: u32,
     /// `steps` at the last time that tasks which had failed became available again (`live_on`).
     pub tried_again_at: u64,
-    /// Calls that only let time pass, and how many of them in a row took no step (`live_on`).
-    pub pastimes: (usize, u32),
+    /// Calls that only let time pass (`live_on`).
+    pub pastimes: Pastimes,
     /// Whether no episode is under way.
     pub over: bool,
 }
@@ -142,7 +153,7 @@ impl Episode {
             repeated_at: None,
             waits: 0,
             tried_again_at: 0,
-            pastimes: (0, 0),
+            pastimes: Pastimes::default(),
             over: true,
         }
     }
@@ -158,7 +169,7 @@ impl Episode {
         self.repeated_at = None;
         self.waits = 0;
         self.tried_again_at = 0;
-        self.pastimes = (0, 0);
+        self.pastimes = Pastimes::default();
         self.over = false;
     }
 }

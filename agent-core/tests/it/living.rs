@@ -25,7 +25,7 @@ struct Life {
 
 impl Life {
     fn of(config: RunConfig) -> Self {
-        Self { config, steps: 10, failing: "", dies_from: usize::MAX, helps: |_| false }
+        Self { config, steps: 10, failing: "", dies_from: usize::MAX / 2, helps: |_| false }
     }
 
     /// All effects of at most 600 events.
@@ -53,7 +53,8 @@ impl Life {
                         Event::Acted { mut report } => {
                             let dies = acts >= self.dies_from;
                             let achieved = if lucky { call.name.as_str() } else { "" };
-                            report.observation = observed(drink, time, dies);
+                            let dark = acts + 3 >= self.dies_from;
+                            report.observation = observed(drink, time, dark);
                             report.observation.state["achievements"][achieved] = json!(1);
                             let state = report.observation.state.clone();
                             report.moments = vec![Moment { state, action: "noop".into() }];
@@ -146,7 +147,11 @@ fn an_episode_without_open_tasks_goes_on_until_its_time_is_up() {
     let effects = Life::of(config(&["collect_wood"])).live();
     assert_eq!(ending(&effects), ("time is up".to_owned(), 500));
     let calls = calls(&effects);
-    assert_eq!(calls.iter().filter(|call| **call == "collect_wood").count(), 1, "what is done is not done again");
+    assert_eq!(
+        calls.iter().filter(|call| **call == "collect_wood").count(),
+        1,
+        "what is done is not done again"
+    );
     for pastime in ["explore", "noop"] {
         assert!(calls.contains(&pastime), "{calls:?}");
     }
@@ -157,10 +162,10 @@ fn an_episode_without_open_tasks_goes_on_until_its_time_is_up() {
 #[test]
 fn what_failed_is_tried_again_later_in_the_episode() {
     let life = |live_on| Life {
-        failing: "collect_wood",
-        ..Life::of(RunConfig { live_on, ..config(&["collect_wood", "collect_drink"]) })
+        failing: "collect_sapling",
+        ..Life::of(RunConfig { live_on, ..config(&["collect_sapling", "collect_drink"]) })
     };
-    let tries = |effects: &[Effect]| calls(effects).iter().filter(|call| **call == "collect_wood").count();
+    let tries = |effects: &[Effect]| calls(effects).iter().filter(|call| **call == "collect_sapling").count();
     let (with, without) = (tries(&life(true).live()), tries(&life(false).live()));
     assert!(with > without && without > 0, "{with} and {without} tries");
 }
@@ -182,7 +187,8 @@ fn searching(most: usize) -> RunConfig {
         attempts: 9,
         ..ReflexConfig::default()
     };
-    let tasks = ["collect_drink", "collect_wood", "place_table", "collect_sapling", "place_plant"];
+    let tasks =
+        ["collect_drink", "collect_wood", "place_table", "make_wood_pickaxe", "collect_stone", "place_stone"];
     RunConfig { episodes: Vec::new(), reflexes: Some(reflexes), ..config(&tasks) }
 }
 
@@ -206,7 +212,7 @@ fn the_best_habit_of_a_search_is_admitted_with_what_it_may_call() {
     assert!(plans[0].candidates.len() > plans[1].candidates.len(), "the first stage sifts");
     let last = plans.last().unwrap();
     assert_eq!((last.candidates.len(), last.seeds.len()), (1, 12), "the best one confirms its gain");
-    assert!(plans.iter().all(|plan| plan.granted.contains(&"collect_wood".to_owned()) && plan.live_on));
+    assert!(plans.iter().all(|plan| plan.granted.contains(&"collect_stone".to_owned()) && plan.live_on));
     let drafted = effects.iter().find_map(|effect| match effect {
         Effect::ChangeLibrary { change: LibraryEvent::Drafted { skill } }
             if skill.manifest.name.starts_with("against") =>
@@ -217,7 +223,7 @@ fn the_best_habit_of_a_search_is_admitted_with_what_it_may_call() {
     });
     let manifest = &drafted.expect("nothing was admitted").manifest;
     assert!(matches!(manifest.origin, Origin::Exploration { .. }), "{:?}", manifest.origin);
-    for call in ["collect_wood", "face", "observe", "place"] {
+    for call in ["collect_stone", "face", "observe", "place"] {
         assert!(manifest.calls.iter().any(|name| name == call), "{call}: {:?}", manifest.calls);
     }
 }
@@ -227,10 +233,14 @@ fn a_number_that_falls_is_met_by_the_skill_that_raises_it() {
     let life = Life { dies_from: 30, ..Life::of(searching(1)) };
     let effects = life.live();
     let plans = tried(&effects);
-    let needs: Vec<_> = plans[0].candidates.iter().filter(|source| source.contains("observe().drink <=")).collect();
+    let needs: Vec<_> =
+        plans[0].candidates.iter().filter(|source| source.contains("observe().drink <=")).collect();
     assert!(!needs.is_empty(), "{:?}", plans[0].candidates);
     assert!(needs.iter().all(|source| source.contains("if (!collect_drink()) break;")), "{needs:?}");
-    assert!(!plans[0].candidates.iter().any(|source| source.contains("health")), "what kills at zero is no need");
+    assert!(
+        !plans[0].candidates.iter().any(|source| source.contains("health")),
+        "what kills at zero is no need"
+    );
 }
 
 #[test]

@@ -181,9 +181,8 @@ impl Core {
             1.. if self.config.rules >= 9 => format!("{} {given_up}", task.name),
             _ => task.name.clone(),
         };
-        let seeds = (0..worlds * SPARE_WORLDS)
-            .map(|i| self.practice_seed(&task.name, &purpose, i as u64))
-            .collect();
+        let seeds =
+            (0..worlds * SPARE_WORLDS).map(|i| self.practice_seed(&task.name, &purpose, i as u64)).collect();
         let nothing_held = Value::Null;
         let mut prelude = self.planner.missing_tools(&task.name, &nothing_held);
         // A world may document tasks that need each other: none of them has a skill before the others.
