@@ -114,8 +114,9 @@ impl HabitPlan {
                     let list = order.iter().map(|way| quote(way)).collect::<Vec<_>>().join(", ");
                     let (held, call) = (observed(&store.held), &store.call);
                     let mut body = before.to_owned();
-                    let equipped: String =
+                    let equipped: Vec<String> =
                         store.tools.iter().map(|tool| format!(" && {} > 0", observed(tool))).collect();
+                    let equipped = equipped.concat();
                     let provider = &store.provider;
                     // What is put down later is brought before.
                     let _ = write!(

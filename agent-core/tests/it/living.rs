@@ -124,11 +124,13 @@ impl WithRecipes for RunConfig {
 }
 
 fn calls(effects: &[Effect]) -> Vec<&str> {
-    let called = |effect| match effect {
-        &Effect::Act { ref call, .. } => Some(call.name.as_str()),
-        _ => None,
-    };
-    effects.iter().filter_map(called).collect()
+    effects
+        .iter()
+        .filter_map(|effect| match effect {
+            Effect::Act { call, .. } => Some(call.name.as_str()),
+            _ => None,
+        })
+        .collect()
 }
 
 /// Why the first episode ended, and after how many steps.
@@ -193,11 +195,13 @@ fn searching(most: usize) -> RunConfig {
 }
 
 fn tried(effects: &[Effect]) -> Vec<&ReflexTrialPlan> {
-    let tried = |effect| match effect {
-        &Effect::TryReflexes { ref plan } => Some(plan),
-        _ => None,
-    };
-    effects.iter().filter_map(tried).collect()
+    effects
+        .iter()
+        .filter_map(|effect| match effect {
+            Effect::TryReflexes { plan } => Some(plan),
+            _ => None,
+        })
+        .collect()
 }
 
 #[test]

@@ -90,8 +90,8 @@ pub fn submit(cluster: &Cluster<'_>, runs: usize, steps: &str) -> Result<()> {
             Purpose::Paying => format!(
                 "{ALONE}[tools.ledger]\nkind = \"process\"\ncommand = [\"python3\", {:?}, {:?}]\n\
                  [[policy.rule]]\ntool = \"*\"\nthen = \"allow\"\nafter_untrusted = true\n",
-                place.join("ledger.py"),
-                ledger(cluster, seed)
+                place.join("ledger.py").display().to_string(),
+                ledger(cluster, seed).display().to_string()
             ),
         };
         let name = format!("agent-{seed}.toml");
