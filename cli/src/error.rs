@@ -303,7 +303,7 @@ mod tests {
         let (kind, hint) = explain(&error);
         assert_eq!(
             (kind, hint.as_deref()),
-            (Kind::Failure, Some("free some space and resume; nothing recorded is lost"))
+            (Kind::Unavailable, Some("free some space and resume; nothing recorded is lost"))
         );
         let once = chain(&error).matches(&sojourn_memory::Error::DiskFull.to_string()).count();
         assert_eq!(once, 1, "{}", chain(&error));

@@ -106,7 +106,7 @@ mod tests {
             &[("heading", "Log in"), ("link", "Fruit"), ("textbox", "User name")],
         ));
         let last = page(
-            "http://a/?x=1",
+            "http://a/done?x=1",
             &[("link", "Fruit"), ("text", "Welcome, ada"), ("heading", "Order 17 placed"), ("text", "12")],
         );
         let found = proposals(&[first], &last, &["ada".to_owned(), "lovelace".to_owned()]);
@@ -115,7 +115,7 @@ mod tests {
             [
                 "document.body.innerText.includes(\"placed\")",
                 "document.body.innerText.includes(\"Welcome,\")",
-                "location.pathname === \"/\"",
+                "location.pathname === \"/done\"",
             ]
         );
     }

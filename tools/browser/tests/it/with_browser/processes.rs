@@ -137,7 +137,7 @@ fn a_page_starts_no_program_of_the_desktop() {
     }
     let path = format!("{}:{}", desktop.display(), std::env::var("PATH").unwrap());
     let mut command = again("with_browser::processes::visitor");
-    let visited = command.env(VISITOR, "1").env("PATH", path).args(["--nocapture"]).output().unwrap();
+    let visited = command.env(VISITOR, "1").env("PATH", path).output().unwrap();
     assert!(String::from_utf8_lossy(&visited.stdout).contains("visited"), "{visited:?}");
     assert_eq!(std::fs::read_to_string(&started).unwrap_or_default(), "");
 }
