@@ -67,7 +67,7 @@ proptest! {
         let mut core = if question { core_in(pages(), config) } else { core(config) };
         let first = core.start(0);
         let (open, _) = continue_by(&mut core, first, &whims);
-        let short = matches!(open.last(), Some(Effect::StartEpisode { .. } | Effect::Finish { .. }) | None);
+        let short = matches!(open.last(), Some(Effect::Finish { .. }) | None);
         // Lessons are recalled on the way to a question to the controller, which may take long.
         let perhaps_short = matches!(open.last(), Some(Effect::Recall { .. }));
         let ended = core.apply(1_000_000, Event::OutOfTime {});
