@@ -5,7 +5,7 @@ use super::frames::{FrameMoment, FrameSettings};
 use super::journal_recorder::JournalRecorder;
 use super::observer::Notice;
 use super::{DriveError, Driver, Step, spans};
-use crate::model::{ActReport, Event};
+use crate::model::{ActReport, Event, RecordKind};
 use sojourn_tools::{EndingKind, ToolCall};
 use std::sync::Arc;
 use tracing::Instrument as _;
@@ -14,7 +14,8 @@ impl Driver {
     pub(super) async fn start_episode(&mut self, seed: u64) -> Result<Step, DriveError> {
         self.take_frame(FrameMoment::End).await?;
         let limit = self.time_limit().await?.with_grace();
-        if limit.is_over() {
+        let given_up = self.journal.lock().await.peek(RecordKind::OutOfTime).await?.is_some();
+        if given_up || limit.is_over() {
             return self.in_time(Err(DriveError::OutOfTime)).await;
         }
         let mut environment = self.environment.take().ok_or(ExecutorError::Busy)?;

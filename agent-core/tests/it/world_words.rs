@@ -50,8 +50,8 @@ fn files(folder: &Path, found: &mut Vec<PathBuf>) {
         let path = entry.unwrap().path();
         let name = path.file_name().unwrap().to_str().unwrap().to_owned();
         if path.is_dir() {
-            // Snapshots of tests may come from any world.
-            if name != "snapshots" {
+            // Tests and their snapshots may come from any world.
+            if name != "snapshots" && name != "tests" {
                 files(&path, found);
             }
         } else if name != "tests.rs" {
