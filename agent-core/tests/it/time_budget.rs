@@ -234,7 +234,7 @@ impl Lab {
         let recorded = Arc::new(RecordedController::new(self.started.model.clone(), []));
         let journal = Journal::new(store.clone(), records, None);
         let outcome = self.drive(recorded, journal).await;
-        let whole = matches!(outcome, Outcome::Finished(FinishReason::Time));
+        let whole = matches!(outcome, Outcome::Finished(FinishReason::Time | FinishReason::Steps));
         assert!(whole || outcome == Outcome::Replayed { matched: all }, "{outcome:?}");
     }
 }
