@@ -335,7 +335,7 @@ async fn a_run_that_is_interrupted_does_not_wait_for_a_busy_model() {
 
 #[tokio::test]
 async fn the_time_of_a_run_ends_while_its_world_hangs() {
-    for (hang, expected) in [(Hang::Reset, "start_episode"), (Hang::Step, "act")] {
+    for (hang, expected) in [(Hang::Reset, "start_episode"), (Hang::Step, "called")] {
         let mut lab = Lab::with_recipes(hang);
         let home = tempfile::tempdir().unwrap();
         let store = Store::open(home.path()).await.unwrap();
