@@ -23,7 +23,7 @@ import tempfile
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-# What is taken away: settings of learning and use, and settings of learning alone.
+# The settings that take a part away: those of learning and use, and those of learning alone.
 ARMS = {
     "whole": ([], []),
     "without-library": (["run.library=false"], []),

@@ -8,7 +8,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Beginning of the name of each such database; the second of its creation follows.
 const PREFIX: &str = "sojourn_scratch_";
-/// Age from which one that nobody uses was left by a process that was killed, in seconds.
+/// Age in seconds from which an unused one counts as left behind by a killed process.
 const ABANDONED_AFTER: u64 = 3600;
 
 /// An empty database of the same server as a store, so that what is tried in it meets the server of the store, and nothing of its tables.
@@ -59,7 +59,7 @@ async fn drop_database(connection: &mut Connection<'static>, name: &str) -> Resu
     Ok(())
 }
 
-/// Removes the databases of this user that are old and that nobody uses.
+/// Removes old, unused databases of this user.
 async fn sweep(connection: &mut Connection<'static>, now: u64) -> Result<(), Error> {
     let rows = query(
         "SELECT datname::text FROM pg_database WHERE starts_with(datname, ?1) \

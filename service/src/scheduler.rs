@@ -1,8 +1,8 @@
 //! The daemon of a store that several machines share: it records due times and puts their runs into the queue, and workers carry them out.
 //!
 //! Any number of schedulers may serve one store, on any machines. A due time is recorded by one of them, in one transaction; its run is put
-//! into the queue under the id that the due time was recorded with, so a run that is there is not put there again; and what became of it
-//! is told by the one that holds the due time then. Times are the server's.
+//! into the queue under the id that the due time was recorded with, so it is not put there twice; and the scheduler that holds the due
+//! time then reports its outcome. Times are the server's.
 
 use crate::Host;
 use crate::daemon::{now_ms, time_out_approvals};
@@ -22,7 +22,7 @@ const RETRY: Duration = Duration::from_secs(1);
 /// How long a due time belongs to the scheduler that tells of its end, in milliseconds.
 const HOLD_MS: i64 = 60_000;
 
-/// What is said of a schedule that nobody can put into a queue.
+/// Why a schedule cannot be put into the queue.
 const NO_TEXT: &str =
     "its agent file is not in the store: remove the schedule, and add it again with `--store`";
 const NO_COLLECTION: &str = "logs of a server are collected by `sojourn log gc`";
@@ -145,7 +145,7 @@ impl Scheduler {
         if !self.store.hold_job(job.no, now_ms, HOLD_MS).await? {
             return Ok(());
         }
-        // People are told first: a scheduler that dies in between is followed by another one, which tells them again.
+        // The message to people comes first: if this scheduler dies in between, another one sends it again.
         self.host.say(&format!("[{}] run `{}` {}: {why}", schedule.settings.name, job.run, state.as_str()));
         if state == JobState::Failed {
             self.host.gave_up(&self.store, schedule, &job.run, &why).await;

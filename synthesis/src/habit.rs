@@ -19,7 +19,7 @@ const WAIT: i64 = 10;
 /// How many of a thing are held for the time when the agent shuts itself in.
 const STORE: u32 = 8;
 
-/// What is known of a world that habits can be made of.
+/// The knowledge of a world from which habits are made.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct HabitPlan {
     /// Numbers that fall by themselves.
@@ -118,7 +118,7 @@ impl HabitPlan {
                         store.tools.iter().map(|tool| format!(" && {} > 0", observed(tool))).collect();
                     let equipped = equipped.concat();
                     let provider = &store.provider;
-                    // What is put down later is brought before.
+                    // Things that are put down later are brought first.
                     let _ = write!(
                         body,
                         "  if (!({sign}){equipped} && {held} < {STORE}) {provider}({STORE} - {held});\n  for (let i = 0; i < {ROUNDS} && {sign}; i++) {{\n    if (i > 0 && ({wait})) continue;\n    \

@@ -16,7 +16,7 @@ const SKILLS_NEEDED: usize = 3;
 const PRIORITY: u8 = 100;
 /// Most bytes of a name made from a cause of death.
 const NAME_LENGTH: usize = 40;
-/// Stages in which habits are told apart: their name, the practice episodes of each, and the habits that are tried in it at most. All
+/// Stages in which habits are compared: their name, the practice episodes of each, and the habits that are tried in it at most. All
 /// take part in the first.
 const SIFTING: [(&str, u32, usize); 3] =
     [("sift", 2, usize::MAX), ("sift again", 4, 10), ("sift last", 8, 3)];

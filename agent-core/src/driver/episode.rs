@@ -19,7 +19,7 @@ impl Driver {
             return self.in_time(Err(DriveError::OutOfTime)).await;
         }
         let mut environment = self.environment.take().ok_or(ExecutorError::Busy)?;
-        // Nobody knows the state of a world that is given up, so it is dropped.
+        // The state of a world that is given up is unknown, so it is dropped.
         tokio::select! {
             biased;
             reset = environment.reset(seed) => reset.map_err(ExecutorError::from)?,

@@ -124,7 +124,7 @@ pub fn print(overview: &Overview, home: &Home) -> Result<()> {
     }
     match overview.daemon {
         Some(process) => output::note(format!("the daemon is process {process}")),
-        // Which machines serve a store, nobody knows.
+        // A store does not know which machines serve it.
         None if home.server().is_some() => {}
         None => output::note("no daemon serves this home"),
     }

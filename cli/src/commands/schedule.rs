@@ -145,7 +145,7 @@ async fn create(home: &Home, store: &Store, new: NewSchedule, json: bool) -> Res
     Ok(())
 }
 
-/// Says so where nothing starts the runs of schedules. Of those that serve a store, nobody knows.
+/// Says so where nothing starts the runs of schedules. A store does not know which schedulers serve it.
 fn tell_of_daemon(home: &Home) {
     if home.server().is_none() && DaemonLock::holder(home.path()).is_none() {
         output::note("no daemon serves this home; start it with `sojourn up`");

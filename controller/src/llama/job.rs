@@ -77,9 +77,7 @@ impl Job {
             ..Reply::new(candidates, usage, timing)
         }));
     }
-}
 
-impl Job {
     /// Sends the scores, if every text has one.
     fn score(self, sequences: &[Sequence], usage: Usage, timing: Timing) {
         let scores = sequences.iter().map(Sequence::log_probability);

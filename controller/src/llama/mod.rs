@@ -197,10 +197,7 @@ impl Controller for LlamaController {
     }
 
     async fn complete(&self, request: &Request, cancel: &Cancel) -> Result<Reply, ControllerError> {
-        if request.scored.is_empty() {
-            return self.answer(request, cancel, None).await;
-        }
-        self.score(request, cancel).await
+        self.answer_or_score(request, cancel, None).await
     }
 
     async fn complete_in_pieces(
@@ -209,10 +206,7 @@ impl Controller for LlamaController {
         cancel: &Cancel,
         pieces: Pieces,
     ) -> Result<Reply, ControllerError> {
-        if !request.scored.is_empty() {
-            return self.score(request, cancel).await;
-        }
-        self.answer(request, cancel, Some(pieces)).await
+        self.answer_or_score(request, cancel, Some(pieces)).await
     }
 }
 
@@ -238,6 +232,19 @@ impl LlamaController {
             }
         }
         shown
+    }
+
+    async fn answer_or_score(
+        &self,
+        request: &Request,
+        cancel: &Cancel,
+        pieces: Option<Pieces>,
+    ) -> Result<Reply, ControllerError> {
+        if request.scored.is_empty() {
+            self.answer(request, cancel, pieces).await
+        } else {
+            self.score(request, cancel).await
+        }
     }
 
     /// The tokens of a text within an answer.

@@ -110,6 +110,10 @@ mod tests {
             ("Control+v", true),
             ("Ctrl+Shift+V", true),
             ("Control+x", true),
+            ("Shift+Insert", true),
+            ("Control+Insert", true),
+            ("Shift+Delete", true),
+            ("Delete", false),
             ("Control+a", false),
             ("v", false),
         ] {

@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_that_nobody_gave_is_an_error_that_says_what_to_do() {
+    fn a_secret_without_a_value_is_an_error_that_says_what_to_do() {
         let there = Field { url: "https://id.example.org/", ..HERE };
         let unset = texts().value("${SECRET_TEXT_UNSET}", there).unwrap_err();
         assert!(unset.contains("set the environment variable SECRET_TEXT_UNSET"), "{unset}");

@@ -12,7 +12,7 @@ use sojourn_tools::{Ending, EndingKind, Environment, EnvironmentError, Grants, T
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// What an exploration leaves of the run's time at its beginning: one part of so many.
+/// The share of the run's remaining time that an exploration leaves: one part in this number.
 const SPARED: i64 = 3;
 
 /// A practice world with the skills and reflexes of the run.

@@ -14,7 +14,7 @@ use sojourn_tools::{Environment, EnvironmentSpec, Parameter, RecordedStep, TaskS
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// What is repaired, and how long a repair is looked for.
+/// A skill to repair, and the limits of the search.
 #[derive(Debug, Clone, Copy)]
 pub struct HealingPlan<'a> {
     /// The specification of the world, with what its elements are.

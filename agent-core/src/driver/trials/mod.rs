@@ -8,7 +8,6 @@ mod attempt;
 mod candidates;
 mod exploration;
 mod healing;
-
 mod reflexes;
 mod single_run;
 mod standalone;

@@ -5,7 +5,7 @@
 const record = () => {
   const tell = (action) => globalThis.sojournTell?.(JSON.stringify(plain(action)));
   const target = (event) => event.composedPath()[0];
-  // Fields whose content is nobody's business; one that a page makes readable later stays among them.
+  // Fields whose content is private; one that a page makes readable later stays private.
   const PRIVATE = /\b(current-password|new-password|one-time-code|cc-number|cc-csc)\b/;
   const kept = new WeakSet();
   const isPrivate = (field) => {
@@ -49,7 +49,7 @@ const record = () => {
   const act = (tool, element, view, more) => tell({ tool, id: element ? named(element, view) : null, aimed: Boolean(element), view, ...more });
 
   let press = null, key = null, typing = null;
-  // Tells what was typed or chosen in the field that is left. A field that was only clicked is told of where something appeared
+  // Reports what was typed or chosen in the field that is left. A field that was only clicked is reported where something appeared
   // by that, which is acted on next.
   const flush = (next, view) => {
     const done = typing;

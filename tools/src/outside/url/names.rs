@@ -70,7 +70,7 @@ fn all_destinations(text: &str) -> Vec<String> {
             all.extend(SEPARATORS.into_iter().filter(leads_up).map(|separators| resolved(text, separators)));
         }
         let path = clean.split(['?', '#']).next().unwrap_or_default();
-        if dot_segments(path).any(|segment| segment == "..") {
+        if segments(path).iter().any(|segment| segment == "..") {
             all.extend(without_host(&clean, |path| {
                 vec![decoded_path(path), without_dots_and_parameters(path)]
             }));
@@ -128,12 +128,9 @@ fn with_host_alone(text: &str) -> Vec<String> {
 }
 
 /// The segments of a path as a server may read them that decodes it and removes parameters.
-fn dot_segments(path: &str) -> impl Iterator<Item = String> {
-    let segments: Vec<String> = loose_path(path)
-        .split('/')
-        .map(|segment| segment.split(';').next().unwrap_or_default().trim_end().to_owned())
-        .collect();
-    segments.into_iter()
+fn segments(path: &str) -> Vec<String> {
+    let plain = |segment: &str| segment.split(';').next().unwrap_or_default().trim_end().to_owned();
+    loose_path(path).split('/').map(plain).collect()
 }
 
 /// Whether a path leads out of the directory that it begins with.
@@ -149,7 +146,7 @@ fn leads_out(path: &str, separators: &[char]) -> bool {
 fn is_straight(text: &str) -> bool {
     let is_plain = |c: char| !c.is_control() && !c.is_whitespace() && c != '\\';
     let Some(path) = raw_path(text).filter(|_| text.chars().all(is_plain)) else { return false };
-    !dot_segments(&path).any(|segment| matches!(segment.as_str(), "." | ".."))
+    !segments(&path).iter().any(|segment| matches!(segment.as_str(), "." | ".."))
 }
 
 /// The path of a URL as the text has it; `None` where the text does not begin with scheme, host and port.

@@ -1,4 +1,4 @@
-//! What must hold whatever happened: every run ends as it would have, nothing is lost or doubled, and nobody wrote who was fenced.
+//! Invariants after any faults: every run ends as it would have, nothing is lost or doubled, and no fenced worker wrote.
 
 use super::super::place::Place;
 use super::super::say;
@@ -46,7 +46,7 @@ const WATCH: &str = "\
 /// What no two writers of a run may leave behind, each with the number of those who did.
 const FENCED: [(&str, &str); 4] = [
     (
-        "a run has records that nobody had the right to write",
+        "a run has records of a worker that had no right to write",
         "SELECT count(*) FROM public.written WHERE owner IS NULL",
     ),
     (

@@ -223,7 +223,7 @@ async fn new_site(args: &SkillRecord, source: &mut Source, made: &Generalised) -
     site.text(made)
 }
 
-/// Tries the programs one after the other, and keeps the first that earns its place; where nobody allows trials, or none does, the
+/// Tries the programs one after the other, and keeps the first that earns its place; where trials are not allowed, or none passes, the
 /// first becomes a draft.
 async fn earn(
     home: &Home,

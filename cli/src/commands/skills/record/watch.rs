@@ -125,7 +125,7 @@ impl Told {
     }
 }
 
-/// An action as a person reads it. What is typed into a field for passwords is not shown.
+/// An action as a person reads it. Text typed into a password field is not shown.
 fn in_words(action: &RecordedAction) -> String {
     let elements = action.state.get("elements").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
     let shown = |(name, value): (&String, &Value)| {

@@ -68,7 +68,7 @@ async fn an_encrypted_connection_of_a_page_cannot_carry_a_socket() {
 }
 
 #[tokio::test]
-async fn nobody_clicks_through_a_warning_of_a_certificate() {
+async fn a_warning_of_a_certificate_cannot_be_clicked_through() {
     let Some(program) = chromium() else { return };
     let Some((address, _server)) = falsely_certified() else { return };
     let hostile = Hostile::start().await;
